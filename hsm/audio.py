@@ -1,0 +1,171 @@
+"""Sound in, sound out, and the two pictures of it that the models see: log-mel and STFT."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio.functional as taf
+from torch import Tensor
+
+from hsm.errors import HSMError
+from hsm.records import Audio
+
+# --- Constants. The models hear 16 kHz mono in windows of 10.24 s. ------------------------------
+RATE_HZ = 16_000
+MEL_HOP = 160  # 10 ms
+MEL_WINDOW = 400  # 25 ms
+MEL_FFT = 1_024  # zero-padded, so that the lowest of the 128 bands is not empty
+MEL_BANDS = 128
+WINDOW_FRAMES = 1_024  # mel frames in a window
+WINDOW_SAMPLES = WINDOW_FRAMES * MEL_HOP  # 163,840
+WINDOW_S = WINDOW_SAMPLES / RATE_HZ  # 10.24 s
+PATCH = 16  # a patch is 16 frames by 16 bands
+PATCH_COLUMNS = WINDOW_FRAMES // PATCH  # 64, each 0.16 s
+PATCH_BANDS = MEL_BANDS // PATCH  # 8
+PATCHES = PATCH_COLUMNS * PATCH_BANDS  # 512
+COLUMN_SAMPLES = PATCH * MEL_HOP  # 2,560
+STFT_FFT = 1_024  # mask renderer: 64 ms
+STFT_HOP = 512  # 32 ms, 31.25 frames a second
+STFT_BINS = STFT_FFT // 2 + 1  # 513
+FRAMES_PER_COLUMN = COLUMN_SAMPLES // STFT_HOP  # 5
+WORKING_RMS = 0.05  # the level every window is brought to before a model sees it
+SILENCE_PEAK = 1e-5  # -100 dBFS: below this nothing can be heard or separated
+# -------------------------------------------------------------------------------------------------
+
+
+def load_audio(path: str | Path) -> Audio:
+    """Read a sound file at its own rate, with all its channels.
+
+    Args:
+        path: WAV, FLAC, OGG, MP3 or another format of libsndfile.
+
+    Returns:
+        The sound as float32.
+
+    Raises:
+        HSMError: no such file, not a sound file, or unusable samples (see `Audio`).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HSMError(f"{path.name}: there is no such file; check the path.")
+    if path.stat().st_size == 0:
+        raise HSMError(f"{path.name}: the file is empty (0 bytes); export or download it again.")
+    try:
+        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)  # (S, channels)
+    except soundfile.SoundFileError as error:
+        raise HSMError(
+            f"{path.name}: this is not a sound file that can be read ({error}). "
+            "Wanted WAV, FLAC, OGG, MP3, AIFF or the like; convert it first."
+        ) from error
+    if samples.shape[0] == 0:
+        raise HSMError(f"{path.name}: the file holds no samples; export or record it again.")
+    try:
+        return Audio(samples.T, int(rate_hz))  # (channels, S)
+    except HSMError as error:
+        raise HSMError(f"{path.name}: {error}") from error
+
+
+def save_audio(audio: Audio, path: str | Path) -> Path:
+    """Write a sound file; a .wav is 32-bit float, so nothing is clipped and levels stay true.
+
+    Args:
+        audio: what to write.
+        path: the ending decides the format (.wav or .flac).
+
+    Returns:
+        The path.
+
+    Raises:
+        HSMError: an ending that cannot be written.
+    """
+    path = Path(path)
+    subtypes = {".wav": "FLOAT", ".flac": "PCM_24"}
+    if path.suffix.lower() not in subtypes:
+        raise HSMError(f"{path.name}: got ending {path.suffix!r}; wanted one of {', '.join(subtypes)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(str(path), audio.samples.T, audio.rate_hz, subtype=subtypes[path.suffix.lower()])
+    return path
+
+
+def to_model_rate(audio: Audio) -> Tensor:
+    """Mean of the channels at 16 kHz: (S',) float32, S' = ceil(S * 16,000 / rate)."""
+    mono = torch.from_numpy(audio.samples).mean(0)  # (S,)
+    if audio.rate_hz == RATE_HZ:
+        return mono
+    return taf.resample(mono, audio.rate_hz, RATE_HZ)  # (S',)
+
+
+def working_gain(wave: Tensor) -> Tensor:
+    """Gain that brings a wave (..., S) to the working level: (..., 1). Silence keeps gain 1."""
+    rms = wave.square().mean(-1, keepdim=True).sqrt()
+    return torch.where(rms > SILENCE_PEAK / 10, WORKING_RMS / rms.clamp_min(1e-12), torch.ones_like(rms))
+
+
+@cache
+def _mel_filters() -> Tensor:
+    return taf.melscale_fbanks(MEL_FFT // 2 + 1, 0.0, RATE_HZ / 2, MEL_BANDS, RATE_HZ)  # (bins, M)
+
+
+def log_mel(wave: Tensor) -> Tensor:
+    """Log-mel spectrogram, scaled to about zero mean and unit spread. Paper: Sec. III-B1.
+
+    Args:
+        wave: (..., S) at 16 kHz, S a multiple of 160, at the working level.
+
+    Returns:
+        (..., S / 160, 128).
+    """
+    assert wave.shape[-1] % MEL_HOP == 0
+    margin = MEL_FFT - MEL_HOP
+    padded = torch.nn.functional.pad(wave, (margin // 2, margin // 2))
+    window = torch.nn.functional.pad(
+        torch.hann_window(MEL_WINDOW, device=wave.device), [(MEL_FFT - MEL_WINDOW) // 2] * 2
+    )
+    frames = padded.unfold(-1, MEL_FFT, MEL_HOP) * window  # (..., T, fft)
+    power = torch.fft.rfft(frames).abs().square()  # (..., T, bins)
+    mel = power @ _mel_filters().to(wave.device)  # (..., T, M)
+    # At the working level a band's power is about 0.1; the scale was read off training clips.
+    return (torch.log(mel + 1e-5) + 5.0) / 4.0
+
+
+def stft(wave: Tensor, n_fft: int = STFT_FFT, hop: int = STFT_HOP) -> Tensor:
+    """Complex spectrogram (..., T, F) of a wave (..., S), Hann window, frames centred at multiples of hop."""
+    lead = wave.shape[:-1]
+    spec = torch.stft(
+        wave.reshape(-1, wave.shape[-1]),
+        n_fft,
+        hop,
+        window=torch.hann_window(n_fft, device=wave.device),
+        pad_mode="constant",
+        return_complex=True,
+    )  # (N, F, T)
+    return spec.transpose(1, 2).reshape(*lead, spec.shape[2], spec.shape[1])
+
+
+def istft(spec: Tensor, length: int, n_fft: int = STFT_FFT, hop: int = STFT_HOP) -> Tensor:
+    """Inverse of `stft`: (..., T, F) to (..., length)."""
+    lead = spec.shape[:-2]
+    wave = torch.istft(
+        spec.reshape(-1, *spec.shape[-2:]).transpose(1, 2),
+        n_fft,
+        hop,
+        window=torch.hann_window(n_fft, device=spec.device),
+        length=length,
+    )
+    return wave.reshape(*lead, length)
+
+
+def pad_to_multiple(wave: Tensor, multiple: int) -> Tensor:
+    """Zeros at the end of (..., S) until S is a multiple (at least one)."""
+    length = wave.shape[-1]
+    wanted = max(1, -(-length // multiple)) * multiple
+    return torch.nn.functional.pad(wave, (0, wanted - length))
+
+
+def is_silent(audio: Audio) -> bool:
+    """Whether no sample exceeds -100 dBFS."""
+    return bool(np.abs(audio.samples).max() < SILENCE_PEAK)

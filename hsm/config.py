@@ -1,0 +1,157 @@
+"""Sizes of every network, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from hsm.errors import HSMError
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The frozen text encoder: "minilm" (packaged), "tiny" (random), or a transformers name or path."""
+
+    encoder: str = "minilm"
+    width: int = 384
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True)
+class AudioMAEConfig:
+    """Encoder and pretraining decoder. Paper: Sec. III-B1, Sec. V-D."""
+
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
+    decoder_width: int = 192
+    decoder_layers: int = 2
+    decoder_heads: int = 3
+
+
+@dataclass(frozen=True)
+class QAudioConfig:
+    """One learnable query, shared self-attention. Paper: Sec. III-B2, IV-C."""
+
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+
+
+@dataclass(frozen=True)
+class SeparatorConfig:
+    """A NAR transformer, of H1 or of H2. Paper: Sec. III-C, III-D, IV-C."""
+
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """The mask renderer; a self-attention follows every second convolution block."""
+
+    width: int = 384
+    blocks: int = 8
+    heads: int = 6
+    condition_width: int = 384
+
+
+@dataclass(frozen=True)
+class Config:
+    """All sizes of one system."""
+
+    name: str
+    text: TextConfig
+    audiomae: AudioMAEConfig
+    q_audio: QAudioConfig
+    global_separator: SeparatorConfig
+    local_separator: SeparatorConfig
+    mask: MaskConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dict, the inverse of `config_from_dict`."""
+        return dataclasses.asdict(self)
+
+
+_PARTS = {
+    "text": TextConfig,
+    "audiomae": AudioMAEConfig,
+    "q_audio": QAudioConfig,
+    "global_separator": SeparatorConfig,
+    "local_separator": SeparatorConfig,
+    "mask": MaskConfig,
+}
+
+
+def _exact(cls: type, values: dict[str, Any], where: str) -> Any:
+    wanted = {f.name for f in dataclasses.fields(cls)}
+    if set(values) != wanted:
+        unknown, missing = sorted(set(values) - wanted), sorted(wanted - set(values))
+        raise HSMError(
+            f"{where}: unknown keys {unknown}, missing keys {missing}; wanted exactly {sorted(wanted)}."
+        )
+    return cls(**values)
+
+
+def config_from_dict(values: dict[str, Any]) -> Config:
+    """Read a configuration; every key must be known and present.
+
+    Args:
+        values: as `Config.to_dict` writes them.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        HSMError: naming the unknown or missing keys.
+    """
+    parts = {
+        key: _exact(_PARTS[key], value, f"config.{key}") if key in _PARTS else value
+        for key, value in values.items()
+    }
+    config: Config = _exact(Config, parts, "config")
+    return config
+
+
+def paper() -> Config:
+    """The paper's sizes: FLAN-T5-base, ViT-B/16, H1 6 x 768, H2 12 x 768. Paper: Sec. III, IV-C."""
+    return Config(
+        name="paper",
+        text=TextConfig(encoder="google/flan-t5-base", width=768),
+        audiomae=AudioMAEConfig(768, 12, 12, 384, 4, 8),
+        q_audio=QAudioConfig(768, 2, 12),
+        global_separator=SeparatorConfig(768, 6, 8),
+        local_separator=SeparatorConfig(768, 12, 8),
+        mask=MaskConfig(768, 16, 12, 768),
+    )
+
+
+def small() -> Config:
+    """The bundled weights: sizes that two CPU cores can train and run."""
+    return Config(
+        name="small",
+        text=TextConfig(),
+        audiomae=AudioMAEConfig(),
+        q_audio=QAudioConfig(),
+        global_separator=SeparatorConfig(256, 6, 4),
+        local_separator=SeparatorConfig(256, 6, 4),
+        mask=MaskConfig(),
+    )
+
+
+def tiny() -> Config:
+    """For tests: the same code path in milliseconds."""
+    return Config(
+        name="tiny",
+        text=TextConfig(encoder="tiny", width=32),
+        audiomae=AudioMAEConfig(32, 2, 2, 16, 1, 2),
+        q_audio=QAudioConfig(32, 2, 2),
+        global_separator=SeparatorConfig(32, 2, 2),
+        local_separator=SeparatorConfig(32, 2, 2),
+        mask=MaskConfig(32, 2, 2, 32),
+    )
+
+
+CONFIGS = {"paper": paper, "small": small, "tiny": tiny}

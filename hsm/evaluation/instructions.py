@@ -1,0 +1,135 @@
+"""How often an instruction is understood: sentences written by hand, by kind, and plain templates."""
+
+from __future__ import annotations
+
+import csv
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm.errors import HSMError
+from hsm.instruction import parse_instruction
+from hsm.records import Instruction
+
+HAND_WRITTEN = Path(__file__).parent / "data" / "instructions.csv"
+UNSEEN = Path(__file__).parent / "data" / "instructions_unseen.csv"
+TEMPLATES = {
+    "Extract {}": "extract", "Extract the {} from the mixture": "extract", "Separate {}": "extract", "isolate the {}": "extract",
+    "keep only the {}": "extract", "Keep {}": "extract", "Remove {}": "remove", "Remove the sound of the {}": "remove",
+    "Drop the {}": "remove", "without {}": "remove", "everything without the {}": "remove",
+}  # fmt: skip
+SOUNDS = (
+    "dog barking", "man speaking", "music", "car horn", "church bells", "rain", "female singing", "water running in a sink", "acoustic guitar", "sheep", "crackling fire", "footsteps on gravel",
+    "baby crying", "engine idling", "keyboard typing", "crowd cheering in a stadium", "wind", "glass breaking", "violin", "thunder rumbling in the distance", "people talking", "train passing by",
+    "drum kit", "birds chirping", "sirens wailing", "clock ticking", "applause", "hand saw", "vacuum cleaner", "door knock",
+)  # fmt: skip
+# Words that carry no sound: neither needed nor wrong in a description.
+_NEUTRAL = frozenset(
+    "a an the this that these those some any all of in on at to and or as well plus while both is are was were be being been by from for with it its my our his "
+    "her their sound sounds or".split()
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sentence and what it means.
+
+    Args:
+        kind: row of the table.
+        text: the instruction.
+        operation: "extract", "remove", or "none" where an error is right.
+        description: words that must be kept.
+        optional: words that may be kept.
+        also: another right answer, as "operation: description"; may be empty.
+    """
+
+    kind: str
+    text: str
+    operation: str
+    description: str
+    optional: str = ""
+    also: str = ""
+
+
+def load_cases(path: Path = HAND_WRITTEN) -> list[Case]:
+    """Read a table of cases with the columns of `Case`."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Case(**row) for row in csv.DictReader(file)]
+
+
+def template_cases() -> list[Case]:
+    """Every plain template with every sound."""
+    return [Case("template", t.format(s), operation, s) for t, operation in TEMPLATES.items() for s in SOUNDS]
+
+
+def _content(text: str) -> set[str]:
+    return set(re.findall(r"[\w'-]+", text.lower())) - _NEUTRAL
+
+
+def is_right(case: Case, found: Instruction | None) -> bool:
+    """Operation right, every content word kept, and no other word left in."""
+    if found is None or case.operation == "none":
+        return found is None and case.operation == "none"
+    answers = [(case.operation, case.description)]
+    if case.also:
+        operation, _, description = case.also.partition(":")
+        answers.append((operation.strip(), description))
+    kept = _content(found.description)
+    return any(
+        found.operation == operation and _content(description) <= kept <= _content(f"{description} {case.optional}")
+        for operation, description in answers
+    )
+
+
+def understood(text: str, parse: Callable[[str], Instruction]) -> Instruction | None:
+    """What the parser made of it, None where it raised `HSMError`."""
+    try:
+        return parse(text)
+    except HSMError:
+        return None
+
+
+def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """Right and total by kind, and one line for each miss."""
+    right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    misses = []
+    for case in cases:
+        found = understood(case.text, parse)
+        good = is_right(case, found)
+        right[case.kind][0] += good
+        right[case.kind][1] += 1
+        if not good:
+            got = f"{found.operation}: {found.description} ({found.parser}, {found.confidence:.2f})" if found else "nothing"
+            misses.append(f"{case.kind:10} {case.text!r}: wanted {case.operation}: {case.description}; got {got}")
+    return {kind: (good, total) for kind, (good, total) in right.items()}, misses
+
+
+def run(parse: Callable[[str], Instruction] = parse_instruction, show_misses: bool = True) -> float:
+    """Print the tables.
+
+    Args:
+        parse: the parser to measure.
+        show_misses: print each sentence that was misunderstood.
+
+    Returns:
+        The share of the hand-written set that was understood.
+    """
+    tables = {"hand-written": load_cases(), "templates": template_cases()}
+    if UNSEEN.exists():
+        tables["unseen"] = load_cases(UNSEEN)
+    shares: dict[str, float] = {}
+    for name, cases in tables.items():
+        start = time.perf_counter()
+        rows, misses = score(cases, parse)
+        each_ms = 1000 * (time.perf_counter() - start) / len(cases)
+        good, total = sum(g for g, _ in rows.values()), sum(t for _, t in rows.values())
+        shares[name] = good / total
+        print(f"{name}: {good}/{total} = {100 * good / total:.1f} %, {each_ms:.1f} ms each")
+        for kind, (kind_good, kind_total) in rows.items():
+            print(f"  {kind:12} {kind_good:4d}/{kind_total:<4d} {100 * kind_good / kind_total:5.1f} %")
+        if show_misses:
+            print("".join(f"  miss: {line}\n" for line in misses), end="")
+    return shares["hand-written"]

@@ -1,0 +1,155 @@
+"""The plain grammar: the common ways to say it, and whether the sentence left any doubt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hsm.instruction.text import nothing_to_separate
+from hsm.instruction.words import (
+    DETERMINERS,
+    EXTRACT_VERBS,
+    GREETING,
+    PARTICLE_VERBS,
+    RECORDING,
+    REMOVE_VERBS,
+    REQUEST,
+    TRAILER,
+    WHERE,
+    any_of,
+)
+from hsm.records import Operation
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the grammar made of a sentence.
+
+    Args:
+        operation: "extract" or "remove".
+        description: the sound's words.
+        certain: the whole sentence was one known form, so nothing cleverer has to be asked.
+        caption: no command was found, the sentence was read as a description.
+    """
+
+    operation: Operation
+    description: str
+    certain: bool
+    caption: bool = False
+
+
+def _re(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_EXTRACT, _REMOVE = any_of(EXTRACT_VERBS), any_of(REMOVE_VERBS)
+_VERB = rf"(?:(?P<remove>{_REMOVE})|(?P<extract>{_EXTRACT}))"
+_NOT = r"(?:do\s*n[o']?t|don't|dont|do not|never|please don't|not to|not)"
+_ALL = (
+    r"(?:(?:absolutely\s+)?(?:everything|every thing|anything|all|every sound|every other sound)"
+    r"(?:\s+(?:else|of it|the rest|(?:the\s+)?(?:other\s+)?sounds?|(?:the\s+)?noises?|(?:the\s+)?audio))?)"
+)
+_BUT = r"(?:,?\s*(?:but|except(?:\s+for)?|excepting|apart from|other than|besides|aside from|save for|excluding|bar)\b(?:\s+not)?)"
+
+_LEADING = _re(rf"^(?:{GREETING}\b[\s,!.:;-]*|{REQUEST})+")
+_TRAILING = _re(rf"(?:[\s,.!?;:\"-]|\b{TRAILER}(?=[\s,.!?]*$)|\b{WHERE}(?=[\s,.!?]*$))+$")
+_ARTICLE = _re(rf"^(?:(?:{DETERMINERS})\s+)+")
+_SOUND_OF = _re(r"^(?:(?:sounds?|noises?|audio)\s+(?:of|made by|coming from|from)\s+)")
+_ONLY = _re(r"^(?:only|just|solely|nothing but|nothing except(?: for)?|nothing other than)\s+")
+_ONLY_AFTER = _re(r"[\s,]+(?:only|alone|and nothing else|by itself|on its own|and that's it)$")
+_COMMAND = _re(rf"^(?:just|only|simply|now|also|then|please)?\s*(?:(?P<neg>{_NOT})\s+)?(?:just|only|simply)?\s*{_VERB}\b[\s:-]*(?P<rest>.*)$")
+_EXCEPTION = _re(rf"^(?:nothing(?P<none>){_BUT}|{_ALL}{_BUT})\s+(?P<rest>.+)$")
+_NO_X = _re(r"^(?:no more|no|without(?: any)?|not|minus|sans)\s+(?P<rest>.+)$")
+_PARTICLE = _re(rf"^(?:(?P<neg>{_NOT})\s+)?(?P<verb>{'|'.join(PARTICLE_VERBS)})\s+(?P<rest>.+?)\s+(?:out|away|off)$")
+_CLAUSE = _re(
+    rf"(?:[,;.!?]+\s*(?:and|but|then|so)?|\s+(?:and|but|then|so|while))\s*"
+    rf"(?:(?:please|just|only|also|instead)\s+)*(?={_NOT}\b|{_REMOVE}\b|{_EXTRACT}\b|without\b|not\b|only\b|i\b|it\b|it's\b|that's\b|nothing else\b|no\b)"
+)
+_DOUBT = _re(
+    rf"\b(?:{_REMOVE}|{_EXTRACT}|{_NOT}|it|them|i|me|you|we|everything|nothing|anything|without|except|but|only|just|"
+    r"no|not|isn't|is|are|was|were|too|so|want|wanted|like|hate|stand|should|could|would|can|can't|cannot|rather|"
+    r"instead|else|rest|annoying|please|if|because|unless|what|why|how|who|which|where|when|gone|away|out|off)\b|[,:;?!\"]"
+)
+_NOTHING = _re(
+    r"^(?:it|them|something|anything|everything|nothing|sounds?|noises?|audio|stuff|things?|thing|that|this|all|out|"
+    rf"away|one|you|me|help|test|testing|thanks?|yes|no|maybe|only|just|else|(?:{DETERMINERS}|{GREETING}|{TRAILER}|{RECORDING}|"
+    rf"{_REMOVE}|{_EXTRACT}|how are you|good (?:morning|day|evening)|who are you|what can you do|what is this|[\s,.!?'\"-])+)$"
+)
+
+
+def trim(description: str) -> str:
+    """Cut politeness, places in the file, articles and quotation marks off a description."""
+    before = None
+    while before != description:
+        before = description
+        description = _TRAILING.sub("", description).strip(" \t'\"“”.,;:!?-–—()[]{}<>*_#")
+        description = _SOUND_OF.sub("", _ARTICLE.sub("", description))
+    first = description.split(" ", 1)[0]
+    if first[:1].isupper() and first[1:].islower():
+        description = description[0].lower() + description[1:]
+    return description.lower() if description.isupper() else description
+
+
+def names_nothing(description: str) -> bool:
+    """True when the words name no sound: empty, a pronoun, a greeting or a command alone."""
+    return not any(c.isalpha() for c in description) or _NOTHING.match(description) is not None
+
+
+def _flip(operation: Operation) -> Operation:
+    return "remove" if operation == "extract" else "extract"
+
+
+def _read(operation: Operation, rest: str, certain: bool = True, caption: bool = False) -> Reading:
+    """Finish a reading: an exception or an "only" inside the object, a second clause, the trimmings."""
+    rest = _TRAILING.sub("", rest)
+    exception = _EXCEPTION.match(rest)
+    if exception:  # "remove everything but X" keeps X; "keep nothing but X" keeps X
+        operation = operation if exception["none"] is not None else _flip(operation)
+        rest = exception["rest"]
+    rest = _ONLY.sub("", rest)
+    pieces = [piece for piece in _CLAUSE.split(rest) if piece]
+    if len(pieces) > 1 and not names_nothing(trim(pieces[0])):
+        certain, rest = False, pieces[0]
+    if operation == "extract":
+        rest = _ONLY_AFTER.sub("", rest)
+    description = trim(rest)
+    certain = certain and not _DOUBT.search(description) and len(description.split()) <= 10
+    return Reading(operation, description, certain, caption)
+
+
+def read(text: str) -> Reading:
+    """Read an instruction with the grammar alone.
+
+    Args:
+        text: from `hsm.instruction.text.clean_text`.
+
+    Returns:
+        The best reading; `certain` is False where the sentence says more than the grammar knows.
+
+    Raises:
+        HSMError: no sound is named.
+    """
+    body = _TRAILING.sub("", _LEADING.sub("", text))
+    reading = _read_body(body)
+    if names_nothing(reading.description):
+        raise nothing_to_separate(text)
+    return reading
+
+
+def _read_body(body: str) -> Reading:
+    particle = _PARTICLE.match(body)
+    if particle:
+        verb: Operation = "remove" if PARTICLE_VERBS[particle["verb"].lower()] == "remove" else "extract"
+        return _read(_flip(verb) if particle["neg"] else verb, particle["rest"])
+    command = _COMMAND.match(body)
+    if command:
+        verb = "remove" if command["remove"] else "extract"
+        return _read(_flip(verb) if command["neg"] else verb, command["rest"])
+    if _EXCEPTION.match(body):
+        return _read("extract", body)
+    negated = _NO_X.match(body)
+    if negated:
+        return _read("remove", negated["rest"])
+    if _ONLY.match(body) or _ONLY_AFTER.search(body):
+        return _read("extract", body)
+    return _read("extract", body, caption=True)

@@ -1,0 +1,28 @@
+"""The networks: tensors in, tensors out.
+
+Axes: B batch, S samples, M mel bins, T frames, F STFT bins, P patches, L text tokens, D width of the
+semantic features, C width inside a network, W width of the frozen text encoder.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from hsm.config import Config
+from hsm.models.audiomae import AudioMAE
+from hsm.models.mask_renderer import MaskRenderer
+from hsm.models.q_audio import QAudio
+from hsm.models.separators import GlobalSeparator, LocalSeparator
+
+
+def build_modules(config: Config) -> dict[str, nn.Module]:
+    """Every network of a configuration by its name in a weight folder, with random weights."""
+    local, text = config.audiomae.width, config.text.width
+    assert config.q_audio.width == local, "H2 attends to G and S in one width"
+    return {
+        "audiomae": AudioMAE(config.audiomae),
+        "q_audio": QAudio(config.q_audio, local, text),
+        "global_separator": GlobalSeparator(config.global_separator, local, text),
+        "local_separator": LocalSeparator(config.local_separator, local, text),
+        "mask": MaskRenderer(config.mask, text, local),
+    }

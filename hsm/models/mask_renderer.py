@@ -1,0 +1,146 @@
+"""H3, mask renderer: two masks over the mixture's STFT that sum to one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from hsm.audio import FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
+from hsm.config import MaskConfig
+from hsm.models.layers import Attention, feed_forward
+
+DILATIONS = (1, 2, 4, 8)
+
+
+class Guidance(NamedTuple):
+    """What H1 and H2 tell the renderer: Ĝ (B, D) and Ŝ (B, P, D)."""
+
+    global_target: Tensor
+    local_target: Tensor
+
+
+class FiLM(nn.Module):
+    """Feature-wise scale and shift by a condition; the identity at first."""
+
+    def __init__(self, condition_width: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(condition_width, 2 * width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x (B, T, C), condition (B, condition_width) to (B, T, C)."""
+        scale, shift = self.linear(condition).unsqueeze(1).chunk(2, dim=-1)  # (B, 1, C) each
+        return x * (1 + scale) + shift
+
+
+class ConvBlock(nn.Module):
+    """Depthwise dilated convolution over time, then a pointwise feed-forward under FiLM."""
+
+    def __init__(self, width: int, condition_width: int, dilation: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, 7, padding=3 * dilation, dilation=dilation, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.film = FiLM(condition_width, width)
+        self.feed = feed_forward(width)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, T, C) to the same."""
+        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)  # (B, T, C)
+        out: Tensor = x + self.feed(self.film(self.norm(y), condition))
+        return out
+
+
+class TimeAttention(nn.Module):
+    """Self-attention over all frames, under FiLM."""
+
+    def __init__(self, width: int, heads: int, condition_width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.film = FiLM(condition_width, width)
+        self.attention = Attention(width, heads)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, T, C) to the same."""
+        out: Tensor = x + self.attention(self.film(self.norm(x), condition))
+        return out
+
+
+class MaskRenderer(nn.Module):
+    """Predicts the described sound's share of every STFT bin.
+
+    Departure: Sec. III-E regenerates the target from codec tokens and loses its phase; this filters
+    the mixture, with Ĝ, Ŝ, caption and task as guide, so that target + residual is the mixture.
+
+    The network finds the *described* sound; the task decides which side of the mask is the target.
+    So "extract X" and "remove X" agree, and what is learnt for one serves the other. Without guidance
+    it is the single-stage variant: text alone.
+
+    Args:
+        config: sizes.
+        text_width: width of the text encoder's features.
+        feature_width: width D of Ĝ and Ŝ.
+    """
+
+    def __init__(self, config: MaskConfig, text_width: int, feature_width: int) -> None:
+        super().__init__()
+        width, condition_width = config.width, config.condition_width
+        self.bins_in = nn.Linear(STFT_BINS, width)
+        self.text_in = nn.Linear(text_width, condition_width)
+        self.task_in = nn.Embedding(2, condition_width)
+        self.global_in = nn.Linear(feature_width, condition_width, bias=False)
+        self.local_in = nn.Linear(PATCH_BANDS * feature_width, width, bias=False)
+        self.local_middle = nn.Linear(PATCH_BANDS * feature_width, width, bias=False)
+        for guide in (self.task_in, self.global_in, self.local_in, self.local_middle):
+            nn.init.zeros_(guide.weight)  # a text-only renderer at first
+        self.conv_blocks = nn.ModuleList(
+            ConvBlock(width, condition_width, DILATIONS[i % len(DILATIONS)]) for i in range(config.blocks)
+        )
+        self.attention_blocks = nn.ModuleList(
+            TimeAttention(width, config.heads, condition_width) for _ in range(config.blocks // 2)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.film = FiLM(condition_width, width)
+        self.bins_out = nn.Linear(width, STFT_BINS)
+
+    @staticmethod
+    def _to_frames(local: Tensor, frames: int) -> Tensor:
+        columns = rearrange(local, "b (c f) d -> b c (f d)", f=PATCH_BANDS)  # (B, columns, 8 D)
+        repeated = columns.repeat_interleave(FRAMES_PER_COLUMN, dim=1)  # (B, columns * 5, 8 D)
+        last = repeated[:, -1:].expand(-1, max(0, frames - repeated.shape[1]), -1)
+        return torch.cat([repeated, last], 1)[:, :frames]  # (B, T, 8 D)
+
+    def forward(self, magnitude: Tensor, text: Tensor, task: Tensor, guidance: Guidance | None) -> Tensor:
+        """Masks' log-odds.
+
+        Args:
+            magnitude: (B, T, F) of the mixture at the working level.
+            text: (B, text_width) sentence embedding of the description.
+            task: (B,) 0 extract, 1 remove.
+            guidance: Ĝ and Ŝ of the target, or None for the single-stage variant.
+
+        Returns:
+            (B, T, F); sigmoid is the target's mask, sigmoid of the negative the residual's.
+        """
+        frames = magnitude.shape[1]
+        x = self.bins_in(torch.log(magnitude.square() + 1e-5) / 4 + 1)  # (B, T, C)
+        condition = self.text_in(text)  # (B, condition_width)
+        middle: Tensor | None = None
+        if guidance is not None:
+            condition = condition + self.global_in(guidance.global_target) + self.task_in(task)
+            columns = self._to_frames(guidance.local_target, frames)  # (B, T, 8 D)
+            x = x + self.local_in(columns)
+            middle = self.local_middle(columns)
+        condition = nn.functional.silu(condition)
+        for i, block in enumerate(self.conv_blocks):
+            if middle is not None and i == len(self.conv_blocks) // 2:
+                x = x + middle
+            x = block(x, condition)
+            if i % 2 == 1:
+                x = self.attention_blocks[i // 2](x, condition)
+        described = self.bins_out(self.film(self.norm(x), condition))  # (B, T, F)
+        side = 1.0 - 2.0 * task.to(described.dtype)
+        return described * side[:, None, None]

@@ -1,0 +1,133 @@
+"""H1 and H2: NAR transformers that separate in the feature spaces. Paper: Sec. III-C, III-D."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hsm.audio import PATCH_BANDS
+from hsm.config import SeparatorConfig
+from hsm.models.audiomae import positions
+from hsm.models.layers import TransformerBlock
+
+
+class TextCondition(NamedTuple):
+    """[T_cap, T_task] before projection.
+
+    Args:
+        caption: T_cap (B, L, D) from Q-Audio's text branch.
+        mask: (B, L) True where a token stands.
+        task: T_task (B, W) vocabulary embedding of the task's word.
+    """
+
+    caption: Tensor
+    mask: Tensor
+    task: Tensor
+
+
+class _Separator(nn.Module):
+    """What both share: projections of the condition and a stack of blocks."""
+
+    def __init__(self, config: SeparatorConfig, feature_width: int, text_width: int) -> None:
+        super().__init__()
+        width = config.width
+        self.width = width
+        self.global_in = nn.Linear(feature_width, width)
+        self.caption_in = nn.Linear(feature_width, width)
+        self.task_in = nn.Linear(text_width, width)
+        self.kind = nn.Parameter(torch.randn(4, width) * 0.02)  # global, caption, task, local
+        self.blocks = nn.ModuleList(TransformerBlock(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.global_out = nn.Linear(width, feature_width)
+
+    def _condition(self, global_feature: Tensor, text: TextCondition) -> Tensor:
+        return torch.cat(
+            [
+                self.global_in(global_feature).unsqueeze(1) + self.kind[0],
+                self.caption_in(text.caption) + self.kind[1],
+                self.task_in(text.task).unsqueeze(1) + self.kind[2],
+            ],
+            1,
+        )  # (B, 1 + L + 1, C)
+
+    @staticmethod
+    def _mask(text: TextCondition, patches: int) -> Tensor:
+        one = torch.ones_like(text.mask[:, :1])
+        return torch.cat([one, text.mask, one, one.expand(-1, patches)], 1)[:, None, None, :]  # (B, 1, 1, N)
+
+
+class GlobalSeparator(_Separator):
+    """H1: [G_mix, T_cap, T_task] to Ĝ."""
+
+    def forward(self, global_mixture: Tensor, text: TextCondition) -> Tensor:
+        """Predict the target's global feature.
+
+        Args:
+            global_mixture: G_mix (B, D).
+            text: the condition.
+
+        Returns:
+            Ĝ (B, D).
+        """
+        x = self._condition(global_mixture, text)
+        mask = self._mask(text, 0)
+        for block in self.blocks:
+            x = block(x, mask)
+        out: Tensor = self.global_out(self.norm(x[:, 0]))
+        return out
+
+
+class LocalSeparation(NamedTuple):
+    """What H2 returns.
+
+    Args:
+        local: Ŝ (B, P, D).
+        global_feature: (B, D), the last layer's output at the global token, trained towards G of the
+            target. Departure: the paper names no loss there; without one nothing would train the last
+            layer's attention from the global token, which is what Figure 6 shows.
+        attention: (B, heads, P), the last layer's attention from the global token to the patches,
+            normalised over the patches.
+    """
+
+    local: Tensor
+    global_feature: Tensor
+    attention: Tensor
+
+
+class LocalSeparator(_Separator):
+    """H2: [Ĝ, T_cap, T_task] and S_mix to Ŝ."""
+
+    def __init__(self, config: SeparatorConfig, feature_width: int, text_width: int) -> None:
+        super().__init__(config, feature_width, text_width)
+        self.local_in = nn.Linear(feature_width, config.width)
+        self.local_out = nn.Linear(config.width, feature_width)
+
+    def forward(self, local_mixture: Tensor, global_target: Tensor, text: TextCondition) -> LocalSeparation:
+        """Predict the target's local features.
+
+        Args:
+            local_mixture: S_mix (B, P, D).
+            global_target: Ĝ (B, D), or G of the target in training.
+            text: the condition.
+
+        Returns:
+            Ŝ, the global token's output and its attention.
+        """
+        patches = local_mixture.shape[1]
+        columns = torch.arange(patches // PATCH_BANDS, device=local_mixture.device)
+        local = self.local_in(local_mixture) + self.kind[3] + positions(columns, self.width)
+        x = torch.cat([self._condition(global_target, text), local], 1)  # (B, N, C)
+        mask = self._mask(text, patches)
+        for block in self.blocks[:-1]:
+            x = block(x, mask)
+        last: TransformerBlock = self.blocks[-1]  # type: ignore[assignment]
+        weights = last.attention.weights(last.attention_norm(x), slice(0, 1), mask)  # (B, heads, 1, N)
+        attention = weights[:, :, 0, -patches:].float()  # (B, heads, P)
+        x = self.norm(last(x, mask))
+        return LocalSeparation(
+            local=self.local_out(x[:, -patches:]),
+            global_feature=self.global_out(x[:, 0]),
+            attention=attention / attention.sum(-1, keepdim=True),
+        )

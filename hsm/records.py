@@ -1,0 +1,183 @@
+"""Records that travel between the stages: nothing here computes, everything here can be shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hsm.errors import HSMError
+
+Operation = Literal["extract", "remove"]
+Renderer = Literal["mask"]
+OPERATIONS: tuple[Operation, ...] = ("extract", "remove")
+RENDERERS: tuple[Renderer, ...] = ("mask",)
+
+LOWEST_RATE_HZ = 4_000
+HIGHEST_RATE_HZ = 384_000
+MOST_CHANNELS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Samples with the rate they were taken at.
+
+    Args:
+        samples: float32, (channels, S); a (S,) array is read as one channel. Full scale is [-1, 1],
+            louder is allowed.
+        rate_hz: samples a second, 4,000 to 384,000.
+
+    Raises:
+        HSMError: an empty array, more than 64 channels, a number that is not finite, or a rate out
+            of range.
+    """
+
+    samples: np.ndarray
+    rate_hz: int
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples, dtype=np.float32)
+        if samples.ndim == 1:
+            samples = samples[None]  # (1, S)
+        if samples.ndim != 2:
+            raise HSMError(
+                f"audio: got an array of shape {samples.shape}; wanted (channels, samples) or (samples,)."
+            )
+        if samples.shape[1] == 0 or samples.shape[0] == 0:
+            raise HSMError("audio: got no samples at all; choose a file or a recording that has sound in it.")
+        if samples.shape[0] > MOST_CHANNELS:
+            raise HSMError(
+                f"audio: got {samples.shape[0]} channels; at most {MOST_CHANNELS} are taken. "
+                "If the array is (samples, channels), pass its transpose."
+            )
+        if not np.isfinite(samples).all():
+            bad = int((~np.isfinite(samples)).sum())
+            raise HSMError(
+                f"audio: {bad} of {samples.size} samples are not finite numbers (NaN or infinity); "
+                "export the file again or replace them with zeros."
+            )
+        if not LOWEST_RATE_HZ <= self.rate_hz <= HIGHEST_RATE_HZ:
+            raise HSMError(
+                f"audio: got a rate of {self.rate_hz} Hz; wanted {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz."
+            )
+        object.__setattr__(self, "samples", samples)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def length_samples(self) -> int:
+        """Samples a channel."""
+        return int(self.samples.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.length_samples / self.rate_hz
+
+    @staticmethod
+    def load(path: str | Path) -> Audio:
+        """Read a sound file; see `hsm.audio.load_audio`."""
+        from hsm.audio import load_audio
+
+        return load_audio(path)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a sound file; see `hsm.audio.save_audio`."""
+        from hsm.audio import save_audio
+
+        return save_audio(self, path)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What the user asked for. Paper: Sec. III-F.
+
+    Args:
+        operation: "extract" keeps the described sound, "remove" keeps everything else.
+        description: the sound in the user's words, such as "dog barking".
+        text: the instruction as typed.
+        parser: name of the parser that decided.
+        confidence: 0 to 1, the parser's own estimate that both parts are right.
+        descriptions: the single sounds when several were named, else the description alone.
+    """
+
+    operation: Operation
+    description: str
+    text: str = ""
+    parser: str = "given"
+    confidence: float = 1.0
+    descriptions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise HSMError(f"operation: got {self.operation!r}; wanted one of {', '.join(OPERATIONS)}.")
+        if not self.description.strip():
+            raise HSMError('description: got nothing; name a sound, for example "dog barking".')
+        if not self.descriptions:
+            object.__setattr__(self, "descriptions", (self.description,))
+
+
+@dataclass(frozen=True)
+class SeparationOptions:
+    """Choices of one call.
+
+    Args:
+        renderer: what turns the local-semantic feature into sound (H3).
+        seed: for renderers that draw at random; "mask" draws nothing.
+        operation: overrides what the parser understood.
+        description: overrides what the parser understood.
+        hierarchy: whether Ĝ and Ŝ guide the renderer; without it text alone does, which is the paper's
+            single-stage variant.
+    """
+
+    renderer: Renderer = "mask"
+    seed: int = 0
+    operation: Operation | None = None
+    description: str | None = None
+    hierarchy: bool = True
+
+    def __post_init__(self) -> None:
+        if self.renderer not in RENDERERS:
+            raise HSMError(f"renderer: got {self.renderer!r}; wanted one of {', '.join(RENDERERS)}.")
+        if self.operation is not None and self.operation not in OPERATIONS:
+            raise HSMError(f"operation: got {self.operation!r}; wanted one of {', '.join(OPERATIONS)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """Everything one call computed, so that views and metrics never run a model again.
+
+    Args:
+        mixture: the input.
+        target: what was asked for; rate, channels and length of the input.
+        residual: mixture minus target.
+        instruction: as understood.
+        options: as given.
+        attention: (P,) non-negative, sums to 1; last H2 layer, global token to patches, mean over
+            heads, temporal order (patch = column * 8 + band, 8 bands from low to high, one column
+            each 0.16 s). P is 512 for up to 10.24 s, more for longer input.
+        attention_heads: (heads, P), the same for each head.
+        global_mixture: (D,) G of the mixture.
+        global_target: (D,) predicted G of the target.
+        text_embedding: (D,) the description in the same space.
+        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT.
+        timings_s: seconds spent in each stage.
+    """
+
+    mixture: Audio
+    target: Audio
+    residual: Audio
+    instruction: Instruction
+    options: SeparationOptions
+    attention: np.ndarray
+    attention_heads: np.ndarray
+    global_mixture: np.ndarray
+    global_target: np.ndarray
+    text_embedding: np.ndarray
+    mask: np.ndarray
+    timings_s: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,180 @@
+"""Train a stage: `python -m hsm.training STAGE --data MANIFEST --minutes 60`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hsm.config import CONFIGS, Config
+from hsm.errors import HSMError
+from hsm.models import build_modules
+from hsm.text import load_text_encoder
+from hsm.training.bank import build_bank
+from hsm.training.captions import CaptionStore
+from hsm.training.clip_store import ClipStore
+from hsm.training.loop import Budget, Run
+from hsm.training.mask_stage import MaskStage
+from hsm.training.mixing import MixingSettings
+from hsm.training.representation_stages import AudioMAEStage, QAudioStage
+from hsm.training.separation_stages import SeparationStage
+from hsm.training.stages import Optimisation, Stage, StageContext
+from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
+
+STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask")
+LICENCE = (
+    "For non-commercial use: parts of the training clips (ESC-50, UrbanSound8K, RAVDESS) are CC BY-NC. "
+    "No training clip is contained in or can be taken from these files."
+)
+
+
+def make_stage(name: str, context: StageContext, batch: int, crop_s: float, single: bool) -> Stage:
+    """The stage of a name with its settings.
+
+    Args:
+        name: one of `STAGES`.
+        context: what stages share.
+        batch: examples a step; 0 for the stage's own.
+        crop_s: seconds an example; 0 for the stage's own.
+        single: for "mask", text alone.
+
+    Returns:
+        The stage, its networks in training mode.
+    """
+    own_batch, own_crop_s = {"audiomae": (32, 5.12), "q_audio": (64, 5.12), "mask": (16, 2.56)}.get(name, (24, 5.12))
+    optimisation = Optimisation(batch or own_batch)
+    mixing = MixingSettings(crop_s=crop_s or own_crop_s)
+    if name == "audiomae":
+        return AudioMAEStage(context, optimisation, mixing)
+    if name == "q_audio":
+        return QAudioStage(context, optimisation, mixing)
+    if name == "mask":
+        return MaskStage(context, optimisation, mixing, guided=not single)
+    return SeparationStage(name, context, optimisation, dataclasses.replace(mixing, snr_db=15.0))
+
+
+def load_available(modules: dict[str, nn.Module], folder: Path, config: Config) -> list[str]:
+    """Load the networks that a weight folder has; names of those it lacks are returned.
+
+    Raises:
+        HSMError: weights of another configuration.
+    """
+    if not (folder / MANIFEST).exists():
+        return list(modules)
+    weights = WeightFolder.open(folder)
+    if weights.manifest["config"] != config.to_dict():
+        raise HSMError(f"--weights {folder}: holds configuration {weights.manifest['config']['name']!r} of other sizes.")
+    for name in modules:
+        if name in weights:
+            weights.load_into(name, modules[name])
+    return [name for name in modules if name not in weights]
+
+
+def check_needs(stage: str, needs: tuple[str, ...], missing: list[str], folder: Path) -> None:
+    """Refuse to train upon networks that were never trained; `HSMError` names them."""
+    untrained = [name for name in needs if name in missing]
+    if untrained:
+        raise HSMError(f"stage {stage}: {folder} lacks {', '.join(untrained)}; train them first.")
+
+
+def _commit() -> str:
+    """The project's commit, marked when files have changed since; "unknown" outside a repository."""
+    here = Path(__file__).resolve().parent
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def provenance(context: StageContext, data: Path, **more: Any) -> dict[str, Any]:
+    """How a weight file came about, for the manifest."""
+    return {
+        **more,
+        "device": f"{context.device.type}, {torch.get_num_threads()} threads",
+        "data": f"{data.name}, split train",
+        "data_sha256": sha256(data),
+        "seed": context.seed,
+        "commit": _commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def export(run: Run, folder: Path, data: Path) -> None:
+    """Write a run's averaged weights and how they came about into a weight folder."""
+    context = run.stage.context
+    trained = provenance(context, data, stage=run.stage.name, steps=run.step, minutes=round(run.elapsed_s / 60, 1))
+    for name in run.stage.exports:
+        path = save_weights(folder, name, run.average.state(name), context.config.to_dict(), trained, LICENCE)
+        print(f"wrote {path}")
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hsm.training", description=__doc__)
+    parser.add_argument("stage", choices=(*STAGES, "bank"), help="bank: features for the t-SNE, nothing is trained")
+    parser.add_argument("--config", choices=sorted(CONFIGS), default="small")
+    parser.add_argument("--data", type=Path, required=True, help="manifest.csv")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded clips and text features")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and metrics, a folder a stage")
+    parser.add_argument("--weights", type=Path, default=BUNDLED, help="read from and written to")
+    parser.add_argument("--fresh", action="store_true", help="train from random weights even where there are some")
+    parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock budget, earlier parts included")
+    parser.add_argument("--steps", type=int, default=0, help="budget in steps instead")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--batch", type=int, default=0, help="examples a step; 0 for the stage's own")
+    parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
+    parser.add_argument("--single", action="store_true", help="mask: text alone, no guidance by H1 and H2")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one stage as the command line says."""
+    chosen = _arguments().parse_args(arguments)
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    config: Config = CONFIGS[chosen.config]()
+    clips = ClipStore(chosen.data, chosen.cache)
+    captions = CaptionStore(clips.clips, lambda: load_text_encoder(config.text), config.text.encoder, chosen.cache)
+    device = torch.device(chosen.device)
+    torch.manual_seed(chosen.seed)
+    modules = build_modules(config)
+    missing = load_available(modules, chosen.weights, config)
+    for module in modules.values():
+        module.to(device).eval()
+    context = StageContext(config, clips, captions, device, modules, chosen.seed)
+    if chosen.stage == "bank":
+        check_needs("bank", ("audiomae", "q_audio"), missing, chosen.weights)
+        state, text = build_bank(context).to_state()
+        trained = provenance(context, chosen.data, stage="bank")
+        print(f"wrote {save_weights(chosen.weights, 'bank', state, config.to_dict(), trained, LICENCE, text)}")
+        return
+    stage = make_stage(chosen.stage, context, chosen.batch, chosen.crop_s, chosen.single)
+    check_needs(stage.name, stage.needs, missing, chosen.weights)
+    if chosen.fresh:
+        random = build_modules(config)
+        for name in stage.exports:
+            modules[name].load_state_dict(random[name].state_dict())
+    run = Run(
+        stage,
+        chosen.runs / chosen.stage,
+        Budget(minutes=chosen.minutes, steps=chosen.steps),
+        resume=chosen.resume,
+    )
+    run.train()
+    export(run, chosen.weights, chosen.data)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HSMError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,100 @@
+"""Wordings of a clip and their frozen text features, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from hsm.manifest import Clip
+from hsm.text import TASK_WORDS, TextEncoder, TextFeatures
+
+TEMPLATES = ("the sound of {}", "a recording of {}", "{} in the background", "some {} nearby", "sound of a {}")
+
+
+def wordings(clip: Clip) -> list[str]:
+    """The wordings a clip is asked for by: caption, class names, templates around the narrowest class.
+
+    The first is the caption, the second the narrowest class name.
+    """
+    narrow = clip.classes[-1]
+    return [clip.caption, narrow, " ".join(reversed(clip.classes)), *(t.format(narrow) for t in TEMPLATES)]
+
+
+def draw_wording(clip: Clip, rng: np.random.Generator) -> str:
+    """One wording: caption 45 %, class 35 %, the rest 20 %."""
+    options = wordings(clip)
+    u = rng.random()
+    if u < 0.45:
+        return options[0]
+    if u < 0.80:
+        return options[1]
+    return options[int(rng.integers(2, len(options)))]
+
+
+class CaptionStore:
+    """Token features of every wording of some clips.
+
+    Args:
+        clips: whose wordings are needed.
+        encoder: makes the frozen text encoder; not called when the cache already holds the features.
+        name: of the encoder, part of the cache's name.
+        cache: folder.
+    """
+
+    def __init__(self, clips: list[Clip], encoder: Callable[[], TextEncoder], name: str, cache: Path) -> None:
+        texts = sorted({w for clip in clips for w in wordings(clip)})
+        digest = hashlib.sha256("\n".join([name, *texts]).encode()).hexdigest()[:16]
+        path = cache / f"text-{digest}.pt"
+        if not path.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            self._build(texts, encoder(), path)
+        packed = torch.load(path, weights_only=True)
+        self._tokens, self._ids, self._offsets = packed["tokens"], packed["ids"], packed["offsets"]
+        self.vocabulary: Tensor = packed["vocabulary"]  # (V', W) embeddings of the tokens that occur
+        self.start_id: int = int(packed["start_id"])
+        self.task: Tensor = packed["task"]  # (2, W)
+        self._row = {text: i for i, text in enumerate(texts)}
+
+    @staticmethod
+    def _build(texts: list[str], encoder: TextEncoder, path: Path) -> None:
+        tokens, ids, offsets = [], [], [0]
+        for i in tqdm(range(0, len(texts), 128), desc="text features", mininterval=10):
+            batch = texts[i : i + 128]
+            features = encoder.encode(batch)
+            token_ids, mask = encoder.token_ids(batch)
+            for row in range(len(batch)):
+                n = int(mask[row].sum())
+                tokens.append(features.tokens[row, :n].half())
+                ids.append(token_ids[row, :n])
+                offsets.append(offsets[-1] + n)
+        used, compact = torch.unique(torch.cat(ids), return_inverse=True)
+        torch.save(
+            {
+                "tokens": torch.cat(tokens),  # (sum L, W)
+                "ids": compact,  # (sum L,) rows of vocabulary
+                "offsets": torch.tensor(offsets),
+                "vocabulary": encoder.vocabulary[used].float().clone(),
+                "start_id": int(compact[0]),
+                "task": torch.cat([encoder.task(word) for word in TASK_WORDS]),
+            },
+            path,
+        )
+
+    def features(self, texts: list[str]) -> tuple[TextFeatures, Tensor]:
+        """Token features (B, L, W) with mask, and ids (B, L) in the compact vocabulary."""
+        rows = [self._row[text] for text in texts]
+        spans = [(int(self._offsets[r]), int(self._offsets[r + 1])) for r in rows]
+        longest = max(end - begin for begin, end in spans)
+        tokens = torch.zeros(len(texts), longest, self._tokens.shape[1])
+        ids = torch.zeros(len(texts), longest, dtype=torch.long)
+        mask = torch.zeros(len(texts), longest, dtype=torch.bool)
+        for i, (begin, end) in enumerate(spans):
+            n = end - begin
+            tokens[i, :n], ids[i, :n], mask[i, :n] = self._tokens[begin:end].float(), self._ids[begin:end], True
+        return TextFeatures(tokens, mask), ids

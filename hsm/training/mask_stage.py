@@ -1,0 +1,80 @@
+"""Stage `mask`: the mask renderer, text alone at first, later guided by Ĝ and Ŝ."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hsm.audio import istft, stft
+from hsm.models.mask_renderer import MaskRenderer
+from hsm.training.frozen import FrozenSeparators
+from hsm.training.losses import compressed_l1, error_db
+from hsm.training.mixing import Mixer, MixingSettings, MixtureBatch
+from hsm.training.stages import Optimisation, Stage, StageContext
+
+ABSENT_SHARE = 0.125  # of the mixtures are also asked for a sound that is not in them
+MAGNITUDE_WEIGHT = 5.0
+UNGUIDED_SHARE = 0.2  # of the guided stage's batches, so that the network also stays the single-stage variant
+
+
+class MaskStage(Stage):
+    """The mask renderer.
+
+    Every mixture is asked for both of its sources, some also for an absent one, whose answer is
+    silence. The loss looks at the described sound whatever the task, since target and residual have
+    the same error.
+
+    Args:
+        context: with "mask", and the four networks before it where guided.
+        optimisation: see `Optimisation`.
+        mixing: how mixtures are drawn.
+        guided: whether Ĝ and Ŝ of the frozen H1 and H2 guide the renderer.
+    """
+
+    def __init__(
+        self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings, guided: bool
+    ) -> None:
+        module = context.modules["mask"].train().requires_grad_(True)
+        assert isinstance(module, MaskRenderer)
+        needs = FrozenSeparators.NEEDS if guided else ()
+        super().__init__("mask", {"mask": module}, optimisation, context, needs=needs)
+        self.renderer = module
+        self.separators = FrozenSeparators(context) if guided else None
+        self.mixer = Mixer(context.clips, "train", mixing, context.seed)
+        self.random_state["mixer"] = self.mixer.rng
+
+    def losses(self) -> dict[str, Tensor]:
+        """See `Stage.losses`."""
+        return self.mixture_losses(self.mixer.batch(self.optimisation.batch))
+
+    def mixture_losses(self, batch: MixtureBatch) -> dict[str, Tensor]:
+        """Losses of one batch of mixtures: both sources, and the absent queries."""
+        size, absent = len(batch.wordings), max(1, round(ABSENT_SHARE * len(batch.wordings)))
+        texts = [w for pair in batch.wordings for w in pair] + batch.absent[:absent]
+        row = torch.cat([torch.arange(size).repeat_interleave(2), torch.arange(absent)])  # query -> mixture
+        sources = batch.sources.to(self.device)
+        mixture, truth = sources.sum(1), sources.reshape(2 * size, -1)  # (B, S), (2 B, S)
+        spectrum = stft(mixture)  # (B, T, F)
+        described = self._described_logits(mixture, spectrum.abs(), texts, row)  # (Q, T, F)
+
+        mask, heard = described.sigmoid(), spectrum[row]  # (Q, T, F)
+        wave = istft(mask * heard, mixture.shape[-1])  # (Q, S)
+        present = slice(0, 2 * size)
+        waveform = error_db(wave[present] - truth, truth).mean()
+        loudness = heard[present].abs()
+        magnitude = compressed_l1(mask[present] * loudness, stft(truth).abs(), loudness).mean()
+        # Silence is the answer to an absent query: what is left, relative to the mixture.
+        left = error_db(wave[2 * size :], mixture[row[2 * size :]]).mean()
+        loss = waveform + MAGNITUDE_WEIGHT * magnitude + ABSENT_SHARE * left
+        return {"loss": loss, "waveform_db": waveform, "magnitude_l1": magnitude, "absent_db": left}
+
+    def _described_logits(self, mixture: Tensor, magnitude: Tensor, texts: list[str], row: Tensor) -> Tensor:
+        features = self.context.captions.features(texts)[0].to(self.device)
+        row = row.to(self.device)
+        task = torch.randint(0, 2, row.shape, device=self.device)  # (Q,)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            guidance = None
+            if self.separators is not None and torch.rand(()) >= UNGUIDED_SHARE:
+                guidance = self.separators.guidance(mixture, features, row, task)
+            logits = self.renderer(magnitude[row], features.sentence(), task, guidance).float()
+        return logits * (1.0 - 2.0 * task)[:, None, None]

@@ -1,0 +1,169 @@
+"""Mixtures drawn from single clips, by the rules of the paper. Paper: Sec. IV-A."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsm.audio import RATE_HZ, WORKING_RMS
+from hsm.manifest import Clip, conflict
+from hsm.training.captions import draw_wording
+from hsm.training.clip_store import ClipStore
+
+
+@dataclass(frozen=True)
+class MixingSettings:
+    """How mixtures are drawn.
+
+    Args:
+        crop_s: length of a mixture; a multiple of 0.16 s where patches are used.
+        snr_db: the level difference is uniform in [-snr_db, snr_db]. Paper: 15.
+        focus_group: this share of the clips comes from one group ("" for none).
+        focus_share: see focus_group.
+        speed: largest relative change of speed (and pitch).
+        equaliser_db: spread of a random smooth equaliser.
+        gain_db: the mixture's level is off the working level by up to this much.
+    """
+
+    crop_s: float = 2.56
+    snr_db: float = 12.0
+    focus_group: str = "esc50"
+    focus_share: float = 0.5
+    speed: float = 0.15
+    equaliser_db: float = 4.0
+    gain_db: float = 6.0
+
+
+@dataclass(frozen=True)
+class MixtureBatch:
+    """Sources of B mixtures; row 0 and 1 of the second axis are a pair.
+
+    Args:
+        sources: (B, 2, S) at 16 kHz; the mixture is their sum.
+        wordings: B pairs of wordings, one for each source.
+        absent: B wordings of a sound that is in neither source.
+        clips: B pairs of indices into the clip list.
+    """
+
+    sources: Tensor
+    wordings: list[tuple[str, str]]
+    absent: list[str]
+    clips: list[tuple[int, int]]
+
+    @property
+    def mixture(self) -> Tensor:
+        """(B, S)."""
+        return self.sources.sum(1)
+
+
+def sampling_weights(clips: list[Clip], indices: np.ndarray) -> np.ndarray:
+    """Probabilities of clips: rare classes more often, by one over the square root of their count."""
+    labels = [clips[i].classes[-1] for i in indices]
+    counts: dict[str, int] = {}
+    for label in labels:
+        counts[label] = counts.get(label, 0) + 1
+    weights = np.array([counts[label] ** -0.5 for label in labels])
+    total: np.ndarray = weights / weights.sum()
+    return total
+
+
+class Mixer:
+    """Draws batches of mixtures from one split.
+
+    Args:
+        store: decoded clips.
+        split: "train" or "valid".
+        settings: how to draw.
+        seed: the same seed draws the same batches; the state is saved in checkpoints.
+    """
+
+    def __init__(self, store: ClipStore, split: str, settings: MixingSettings, seed: int) -> None:
+        self.store, self.settings = store, settings
+        self.rng = np.random.default_rng(seed)
+        everything = np.array([i for i, clip in enumerate(store.clips) if clip.split == split])
+        focus = np.array([i for i in everything if store.clips[i].group == settings.focus_group], dtype=int)
+        self._pools = [(everything, sampling_weights(store.clips, everything))]
+        if len(focus):
+            self._pools.append((focus, sampling_weights(store.clips, focus)))
+
+    @property
+    def crop_samples(self) -> int:
+        """Length of a mixture."""
+        return round(self.settings.crop_s * RATE_HZ)
+
+    def draw_clip(self) -> int:
+        """Index of a clip."""
+        focused = len(self._pools) > 1 and self.rng.random() < self.settings.focus_share
+        indices, weights = self._pools[1 if focused else 0]
+        return int(self.rng.choice(indices, p=weights))
+
+    def _crop(self, index: int, samples: int) -> np.ndarray:
+        """A stretch of a clip that sounds: of three random places, one in proportion to its level."""
+        length = self.store.length(index)
+        if length > samples:
+            starts = self.rng.integers(0, length - samples + 1, size=3)
+            options = [self.store.wave(index, int(start), samples) for start in starts]
+            levels = np.array([np.sqrt(np.mean(o**2)) + 1e-4 for o in options])
+            return options[int(self.rng.choice(3, p=levels / levels.sum()))]
+        wave = np.zeros(samples, dtype=np.float32)
+        start = int(self.rng.integers(0, samples - length + 1))
+        wave[start : start + length] = self.store.wave(index)
+        return wave
+
+    def draw_source(self, index: int, samples: int) -> np.ndarray:
+        """A crop of a clip at another speed, unit RMS: (S,)."""
+        factor = 1.0 + self.settings.speed * (2 * self.rng.random() - 1)
+        wave = self._crop(index, int(samples * factor))
+        position = np.arange(samples, dtype=np.float32) * ((len(wave) - 1) / (samples - 1))
+        whole = position.astype(np.int64).clip(0, len(wave) - 2)
+        part = position - whole
+        wave = wave[whole] * (1 - part) + wave[whole + 1] * part
+        return (wave / (np.sqrt(np.mean(wave**2)) + 1e-6)).astype(np.float32)
+
+    def equalise(self, waves: Tensor) -> Tensor:
+        """A random smooth equaliser on each of (N, S)."""
+        if self.settings.equaliser_db == 0:
+            return waves
+        spectrum = torch.fft.rfft(waves)  # (N, K)
+        knots = torch.from_numpy(self.rng.standard_normal((waves.shape[0], 1, 8)).astype(np.float32))
+        curve_db = torch.nn.functional.interpolate(
+            knots * self.settings.equaliser_db, spectrum.shape[-1], mode="linear", align_corners=True
+        )[:, 0]  # (N, K)
+        return torch.fft.irfft(spectrum * 10 ** (curve_db / 20), n=waves.shape[-1])
+
+    def pair(self) -> tuple[int, int]:
+        """Two clips that may be mixed."""
+        first = self.draw_clip()
+        while True:
+            second = self.draw_clip()
+            if not conflict(self.store.clips[first], self.store.clips[second]):
+                return first, second
+
+    def _absent(self, pair: tuple[int, int]) -> str:
+        clips = self.store.clips
+        while True:
+            other = self.draw_clip()
+            if not any(conflict(clips[other], clips[i]) for i in pair):
+                return draw_wording(clips[other], self.rng)
+
+    def batch(self, size: int) -> MixtureBatch:
+        """Draw a batch of `size` mixtures."""
+        samples = self.crop_samples
+        pairs = [self.pair() for _ in range(size)]
+        waves = np.stack([self.draw_source(i, samples) for pair in pairs for i in pair])
+        sources = self.equalise(torch.from_numpy(waves)).reshape(size, 2, samples)
+        snr_db = self.rng.uniform(-self.settings.snr_db, self.settings.snr_db, size).astype(np.float32)
+        sources[:, 1] *= torch.from_numpy(10 ** (-snr_db / 20))[:, None]
+        gain_db = self.rng.uniform(-self.settings.gain_db, self.settings.gain_db, size).astype(np.float32)
+        level = WORKING_RMS * torch.from_numpy(10 ** (gain_db / 20))[:, None, None]
+        sources = sources * level / (sources.sum(1, keepdim=True).square().mean(-1, keepdim=True).sqrt() + 1e-6)
+        clips = self.store.clips
+        return MixtureBatch(
+            sources=sources,
+            wordings=[(draw_wording(clips[a], self.rng), draw_wording(clips[b], self.rng)) for a, b in pairs],
+            absent=[self._absent(pair) for pair in pairs],
+            clips=pairs,
+        )

@@ -1,0 +1,148 @@
+"""Stages `audiomae` and `q_audio`: the two feature spaces. Paper: Sec. III-B."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hsm.audio import log_mel, working_gain
+from hsm.models.audiomae import AudioMAE
+from hsm.models.q_audio import QAudio
+from hsm.text import TextFeatures
+from hsm.training.captions import draw_wording
+from hsm.training.mixing import Mixer, MixingSettings
+from hsm.training.stages import Optimisation, Stage, StageContext
+
+VISIBLE_SHARE = 0.4
+CAPTION_WEIGHT = 1.0
+LABEL_SMOOTHING = 0.1
+
+
+class ClipBatches:
+    """Batches of single clips with a wording each.
+
+    Args:
+        context: clips and captions.
+        mixing: crop, speed, equaliser and focus of the draws.
+    """
+
+    def __init__(self, context: StageContext, mixing: MixingSettings) -> None:
+        self.context, self.mixing = context, mixing
+        self.mixer = Mixer(context.clips, "train", mixing, context.seed)
+
+    def draw(self, size: int) -> tuple[Tensor, list[str], list[int]]:
+        """Log-mel (B, T, M), wordings and clip indices."""
+        rng = self.mixer.rng
+        indices = [self.mixer.draw_clip() for _ in range(size)]
+        samples = self.mixer.crop_samples
+        waves = torch.from_numpy(np.stack([self.mixer.draw_source(i, samples) for i in indices]))
+        waves = self.mixer.equalise(waves).to(self.context.device)
+        level_db = torch.from_numpy(rng.uniform(-6, 6, (size, 1)).astype(np.float32)).to(waves.device)
+        mel = log_mel(waves * working_gain(waves) * 10 ** (level_db / 20))
+        return mel, [draw_wording(self.context.clips.clips[i], rng) for i in indices], indices
+
+
+def positive_pairs(context: StageContext, indices: list[int]) -> Tensor:
+    """(B, B) bool: pairs whose class sets are the same, whose captions therefore fit each other."""
+    classes = [frozenset(context.clips.clips[i].classes) for i in indices]
+    table = torch.tensor([[a == b for b in classes] for a in classes])
+    return table.to(context.device)
+
+
+def contrastive(similarity: Tensor, positives: Tensor) -> Tensor:
+    """Symmetric cross-entropy of (B, B) similarities where a row may have several positives."""
+
+    def one_way(scores: Tensor) -> Tensor:
+        target = positives.float() / positives.float().sum(1, keepdim=True)
+        target = (1 - LABEL_SMOOTHING) * target + LABEL_SMOOTHING / len(target)
+        return -(target * scores.log_softmax(1)).sum(1).mean()
+
+    return 0.5 * (one_way(similarity) + one_way(similarity.t()))
+
+
+class AudioMAEStage(Stage):
+    """Masked patch reconstruction, and captions as a second teacher.
+
+    Departure: Sec. III-B1 pretrains on two million clips by reconstruction alone. On a few hours of
+    sound that learns textures before meanings, so the mean of the visible patches is also drawn to
+    the caption's sentence embedding.
+    """
+
+    def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
+        module = context.modules["audiomae"].train().requires_grad_(True)
+        assert isinstance(module, AudioMAE)
+        self.encoder = module
+        torch.manual_seed(context.seed)
+        self.caption_head = nn.Linear(context.config.audiomae.width, context.config.text.width).to(context.device)
+        trains = {"audiomae": module, "caption_head": self.caption_head}
+        super().__init__("audiomae", trains, optimisation, context, exports=("audiomae",))
+        self.batches = ClipBatches(context, mixing)
+        self.random_state["mixer"] = self.batches.mixer.rng
+
+    def losses(self) -> dict[str, Tensor]:
+        """See `Stage.losses`."""
+        mel, texts, indices = self.batches.draw(self.optimisation.batch)
+        sentence = self.context.captions.features(texts)[0].sentence().to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            pretraining = self.encoder.masked(mel, VISIBLE_SHARE)
+            pooled = self.caption_head(pretraining.visible.mean(1))
+        similarity = F.normalize(pooled.float(), dim=-1) @ sentence.t() / 0.07
+        caption = contrastive(similarity, positive_pairs(self.context, indices))
+        loss = pretraining.loss.float() + CAPTION_WEIGHT * caption
+        return {"loss": loss, "reconstruction": pretraining.loss, "caption": caption}
+
+
+class QAudioStage(Stage):
+    """ITC, ITM and ITG over frozen AudioMAE and text features, weights 1. Paper: Sec. III-B2, IV-C."""
+
+    def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
+        module = context.modules["q_audio"].train().requires_grad_(True)
+        encoder = context.modules["audiomae"]
+        assert isinstance(module, QAudio) and isinstance(encoder, AudioMAE)
+        super().__init__("q_audio", {"q_audio": module}, optimisation, context, needs=("audiomae",))
+        self.q_audio, self.encoder = module, encoder
+        self.batches = ClipBatches(context, mixing)
+        self.random_state["mixer"] = self.batches.mixer.rng
+
+    def losses(self) -> dict[str, Tensor]:
+        """See `Stage.losses`."""
+        mel, texts, indices = self.batches.draw(self.optimisation.batch)
+        captions = self.context.captions
+        features, ids = captions.features(texts)
+        features, ids = features.to(self.device), ids.to(self.device)
+        positives = positive_pairs(self.context, indices)
+        vocabulary = captions.vocabulary.to(self.device)  # (V, W)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.no_grad():
+                local = self.encoder(mel)  # (B, P, D)
+            audio = F.normalize(self.q_audio.audio(local).float(), dim=-1)  # (B, D)
+            text = F.normalize(self.q_audio.text(features)[:, 0].float(), dim=-1)  # (B, D)
+            similarity = audio @ text.t() * self.q_audio.temperature.exp().clamp(max=50)
+            itc = contrastive(similarity, positives)
+            itm = self._matching(local, features, similarity.detach(), positives)
+            words = self.q_audio.generation(local, vocabulary[ids[:, :-1]], features.mask[:, :-1])
+            scores = words @ vocabulary.t() * words.shape[-1] ** -0.5  # (B, L - 1, V)
+        following = ids[:, 1:].masked_fill(~features.mask[:, 1:], -100)
+        itg = F.cross_entropy(scores.float().flatten(0, 1), following.flatten(), ignore_index=-100)
+        return {"loss": itc + itm + itg, "itc": itc, "itm": itm, "itg": itg}
+
+    def _matching(self, local: Tensor, features: TextFeatures, similarity: Tensor, positives: Tensor) -> Tensor:
+        """ITM against hard negatives: captions and sounds drawn in proportion to their similarity."""
+        size = len(local)
+        weights = similarity.masked_fill(positives, -torch.inf)
+        has_negative = weights.isfinite().any(1)
+        rows = has_negative.nonzero()[:, 0]
+        if len(rows) == 0:
+            return similarity.new_zeros(())
+        wrong_text = torch.multinomial(weights[rows].softmax(1), 1)[:, 0]
+        wrong_audio = torch.multinomial(weights.t()[rows].softmax(1), 1)[:, 0]
+        every = torch.arange(size, device=local.device)
+        audio_rows = torch.cat([every, rows, wrong_audio])
+        text_rows = torch.cat([every, wrong_text, rows])
+        pairs = TextFeatures(features.tokens[text_rows], features.mask[text_rows])
+        logits = self.q_audio.matching(local[audio_rows], pairs)
+        target = torch.zeros(len(audio_rows), dtype=torch.long, device=local.device)
+        target[:size] = 1
+        return F.cross_entropy(logits.float(), target)

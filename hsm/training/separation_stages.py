@@ -1,0 +1,74 @@
+"""Stages `global`, `local` and `joint`: H1, H2 and both together. Paper: Sec. III-C, III-D."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hsm.models.separators import GlobalSeparator, LocalSeparator
+from hsm.training.frozen import FrozenFeatures
+from hsm.training.mixing import MixingSettings
+from hsm.training.stages import Optimisation, Stage, StageContext
+
+P_GT = 0.1  # Paper: Sec. IV-C
+GLOBAL_WEIGHT, LOCAL_WEIGHT = 0.1, 1.0
+GLOBAL_TOKEN_WEIGHT = 0.1  # see LocalSeparation.global_feature
+
+
+def global_loss(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - cosine and L1, both weights 1: loss and cosine. Paper: Eq. 5-7."""
+    cosine = F.cosine_similarity(predicted, truth).mean()
+    return 1 - cosine + F.l1_loss(predicted, truth), cosine
+
+
+class SeparationStage(Stage):
+    """H1, H2 or both.
+
+    Args:
+        name: "global", "local" or "joint".
+        context: with audiomae, q_audio, global_separator, local_separator.
+        optimisation: see `Optimisation`.
+        mixing: how mixtures are drawn.
+    """
+
+    def __init__(
+        self, name: str, context: StageContext, optimisation: Optimisation, mixing: MixingSettings
+    ) -> None:
+        h1, h2 = context.modules["global_separator"], context.modules["local_separator"]
+        assert isinstance(h1, GlobalSeparator) and isinstance(h2, LocalSeparator)
+        wanted: dict[str, dict[str, nn.Module]] = {
+            "global": {"global_separator": h1},
+            "local": {"local_separator": h2},
+            "joint": {"global_separator": h1, "local_separator": h2},
+        }
+        for module in wanted[name].values():
+            module.train().requires_grad_(True)
+        before = {"global": (), "local": (), "joint": ("global_separator", "local_separator")}[name]
+        needs = (*FrozenFeatures.NEEDS, *before)
+        super().__init__(name, wanted[name], optimisation, context, needs=needs)
+        self.h1, self.h2 = h1, h2
+        self.features = FrozenFeatures(context, mixing)
+        self.random_state["mixer"] = self.features.mixer.rng
+
+    def losses(self) -> dict[str, Tensor]:
+        """See `Stage.losses`."""
+        batch = self.features.draw(self.optimisation.batch)
+        out: dict[str, Tensor] = {}
+        loss = torch.zeros((), device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            condition = batch.global_target
+            if self.name != "local":
+                predicted = self.h1(batch.global_mixture, batch.text).float()
+                l_global, out["cosine"] = global_loss(predicted, batch.global_target)
+                out["cosine_mixture"] = F.cosine_similarity(batch.global_mixture, batch.global_target).mean()
+                loss = loss + (l_global if self.name == "global" else GLOBAL_WEIGHT * l_global)
+                switch = torch.rand(len(predicted), 1, device=self.device) < P_GT
+                condition = torch.where(switch, batch.global_target, predicted)
+            if self.name != "global":
+                local = self.h2(batch.local_mixture, condition, batch.text)
+                out["l1"] = F.l1_loss(local.local.float(), batch.local_target)
+                out["l1_mixture"] = F.l1_loss(batch.local_mixture, batch.local_target)
+                token, out["token_cosine"] = global_loss(local.global_feature.float(), batch.global_target)
+                loss = loss + LOCAL_WEIGHT * out["l1"] + GLOBAL_TOKEN_WEIGHT * token
+        return {"loss": loss, **out}

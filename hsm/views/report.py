@@ -1,0 +1,82 @@
+"""The lines of text beside the pictures, as small pieces of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from hsm.records import Instruction
+
+SPOKEN = {
+    "parse": ("Read", "the instruction: an operation and a description"),
+    "local features": ("Listen", "512 local features for 10 s, in time and frequency"),
+    "global features": ("Sum up", "one global feature of the whole mixture"),
+    "global separation": ("Predict", "the target's global feature, guided by the words"),
+    "local separation": ("Look", "the target's local features; here is the attention"),
+    "render": ("Render", "two masks that sum to one: target and residual"),
+}
+
+
+def understood_line(instruction: Instruction) -> str:
+    """What was understood, in one line.
+
+    Args:
+        instruction: as parsed or overridden.
+
+    Returns:
+        HTML such as "Remove: dog barking, read by grammar, 98 % sure".
+    """
+    sure = f"read by {escape(instruction.parser)}, {instruction.confidence:.0%} sure"
+    if instruction.parser == "given":
+        sure = "as you set it"
+    return (
+        f'<p class="understood" data-operation="{instruction.operation}">'
+        f'<span class="operation">{instruction.operation.capitalize()}</span> '
+        f'<strong>{escape(instruction.description)}</strong> <span class="sure">{sure}</span></p>'
+    )
+
+
+def stage_report(
+    stages: Sequence[str],
+    seconds: Mapping[str, float],
+    running: str | None = None,
+    message: str = "",
+    fraction: float | None = None,
+) -> str:
+    """The stages as a list: done with its seconds, running, or still to come.
+
+    Args:
+        stages: all of them, in order.
+        seconds: of those done, and so far of the one running.
+        running: the one running, if any.
+        message: the sentence under the list, read out by screen readers.
+        fraction: share of the work done, drawn as a bar; none once nothing runs.
+
+    Returns:
+        HTML.
+    """
+    items = []
+    for stage in stages:
+        state = "running" if stage == running else "done" if stage in seconds else "waiting"
+        name, meaning = SPOKEN.get(stage, (stage.capitalize(), stage))
+        time = f"{seconds[stage]:.2f} s" if stage in seconds else "&nbsp;"
+        items.append(
+            f'<li class="{state}" title="{escape(meaning)}"><span class="name">{escape(name)}</span>'
+            f'<span class="time">{time}</span><span class="meaning">{escape(meaning)}</span></li>'
+        )
+    bar = (
+        ""
+        if fraction is None
+        else f'<progress max="1" value="{fraction:.3f}" aria-label="Progress"></progress>'
+    )
+    return (
+        f'<ol class="stages" aria-label="Stages of the separation">{"".join(items)}</ol>{bar}'
+        f'<p class="message" role="status">{escape(message)}</p>'
+    )
+
+
+def empty_report(stages: Sequence[str]) -> str:
+    """The list before anything has run: it says what will happen."""
+    return stage_report(
+        stages, {}, None, "Choose an example, or bring a sound and name what you want from it."
+    )

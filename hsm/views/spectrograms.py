@@ -1,0 +1,157 @@
+"""Mixture, target and residual as log-mel spectrograms on one colour scale."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from hsm.audio import (
+    MEL_BANDS,
+    RATE_HZ,
+    WINDOW_SAMPLES,
+    log_mel,
+    pad_to_multiple,
+    to_model_rate,
+    working_gain,
+)
+from hsm.records import Audio, Separation
+from hsm.views.palette import LIGHT, TYPE_PT, Palette, new_figure, style_axes
+
+RANGE_DB = 65.0  # what is fainter than this below the loudest point is drawn as nothing
+MOST_COLUMNS = 1_024  # more than a picture has pixels
+TICKS_HZ = (250, 500, 1_000, 2_000, 4_000, 8_000)
+
+
+def mel_db(audio: Audio, gain: float) -> np.ndarray:
+    """The log-mel spectrogram that the models see, in dB, thinned to what a picture can show.
+
+    Args:
+        audio: any rate, channels and length.
+        gain: brings the mixture to the working level; the same for its target and residual, so that
+            their levels stay comparable.
+
+    Returns:
+        (columns, 128) in dB, at most about 1,024 columns that cover the clip from start to end.
+    """
+    wave = to_model_rate(audio) * gain  # (S,)
+    frames = max(1, math.ceil(wave.shape[0] / 160))
+    thin = max(1, math.ceil(frames / MOST_COLUMNS))
+    powers = []
+    # Window by window: ten minutes at once would need a gigabyte.
+    for window in wave.split(WINDOW_SAMPLES):
+        log_power = log_mel(pad_to_multiple(window, 160)) * 4.0 - 5.0  # (T, M), natural logarithm
+        powers.append(log_power.exp())
+    power = torch.cat(powers)[:frames]  # (T, M)
+    padding = -power.shape[0] % thin
+    if padding:
+        power = torch.cat([power, power[-1:].expand(padding, -1)])
+    power = power.reshape(-1, thin, MEL_BANDS).mean(1)  # (columns, M)
+    return (10.0 * power.clamp_min(1e-12).log10()).numpy()
+
+
+def mixture_gain(mixture: Audio) -> float:
+    """The gain that all three spectrograms share."""
+    return float(working_gain(to_model_rate(mixture)))
+
+
+def band_of(frequency_hz: float) -> float:
+    """Where a frequency lies on an axis of 128 HTK mel bands, in bands."""
+
+    def mel(hz: float) -> float:
+        return 2595.0 * math.log10(1.0 + hz / 700.0)
+
+    return mel(frequency_hz) / mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
+
+
+def draw_mel(
+    axes: Axes, level_db: np.ndarray, duration_s: float, loudest_db: float, colours: str
+) -> AxesImage:
+    """Draw levels (columns, 128) below the loudest point, with time and frequency axes."""
+    picture = axes.imshow(
+        level_db.T - loudest_db,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, duration_s, -0.5, MEL_BANDS - 0.5),
+        vmin=-RANGE_DB,
+        vmax=0.0,
+        cmap=colours,
+        interpolation="nearest",
+    )
+    axes.set_yticks(
+        [min(band_of(hz), MEL_BANDS - 0.5) for hz in TICKS_HZ],
+        [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in TICKS_HZ],
+    )
+    axes.set_ylabel("Hz")
+    axes.set_xlim(0.0, duration_s)
+    return picture
+
+
+def track_names(separation: Separation) -> tuple[str, str]:
+    """What the target and the residual hold, in words."""
+    sound = separation.instruction.description
+    if separation.instruction.operation == "extract":
+        return f"Target: {sound}", "Residual: everything else"
+    return f"Target: without {sound}", f"Residual: {sound}, taken out"
+
+
+def _shortened(text: str, most: int = 58) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def spectrogram_figure(separation: Separation, palette: Palette = LIGHT) -> Figure:
+    """Draw mixture, target and residual above each other, one time axis, one scale.
+
+    Args:
+        separation: what a call computed.
+        palette: colours of the page.
+
+    Returns:
+        A figure with three axes for the tracks and one for the colour bar.
+    """
+    gain = mixture_gain(separation.mixture)
+    target_name, residual_name = track_names(separation)
+    tracks = [
+        ("Mixture", separation.mixture),
+        (target_name, separation.target),
+        (residual_name, separation.residual),
+    ]
+    levels = [mel_db(audio, gain) for _, audio in tracks]
+    loudest_db = float(levels[0].max())
+    figure = new_figure(6.2, palette)
+    rows = figure.subplots(3, 1, sharex=True)
+    picture = None
+    for axes, (name, audio), level_db in zip(rows, tracks, levels, strict=True):
+        picture = draw_mel(axes, level_db, audio.duration_s, loudest_db, palette.sound_map)
+        style_axes(axes, palette, _shortened(name))
+    rows[-1].set_xlabel("time (s)")
+    assert picture is not None
+    bar = figure.colorbar(picture, ax=list(rows), fraction=0.035, pad=0.02, aspect=48)
+    bar.set_label("dB below the mixture's loudest point", color=palette.ink, fontsize=TYPE_PT)
+    bar.ax.tick_params(colors=palette.faint, labelcolor=palette.ink, labelsize=TYPE_PT - 1)
+    bar.outline.set_edgecolor(palette.grid)
+    return figure
+
+
+def spectrogram_alt(separation: Separation) -> str:
+    """Say the picture in words.
+
+    Args:
+        separation: what a call computed.
+
+    Returns:
+        One or two sentences with the share of the energy in target and residual.
+    """
+    total = float(np.square(separation.mixture.samples).sum()) or 1.0
+    shares = [
+        float(np.square(audio.samples).sum()) / total for audio in (separation.target, separation.residual)
+    ]
+    return (
+        f"Three log-mel spectrograms over {separation.mixture.duration_s:.1f} seconds and 0 to 8 kHz, one "
+        f"colour scale: mixture, target and residual. The target holds {shares[0]:.0%} of the mixture's "
+        f"energy, the residual {shares[1]:.0%}."
+    )

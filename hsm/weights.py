@@ -1,0 +1,168 @@
+"""Weight files: manifest with checksums, strict loading, saving."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hsm.errors import HSMError
+
+MANIFEST = "manifest.json"
+BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class WeightFolder:
+    """A folder of weights: manifest.json beside safetensors files.
+
+    Args:
+        path: the folder.
+        manifest: {"config": {...}, "licence": ..., "files": {name: {"file", "sha256", "bytes", ...}}}.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @staticmethod
+    def open(path: str | Path) -> WeightFolder:
+        """Read a folder's manifest.
+
+        Args:
+            path: the folder.
+
+        Returns:
+            The folder; its files are checked when they are loaded.
+
+        Raises:
+            HSMError: no such folder, or a manifest that cannot be read.
+        """
+        path = Path(path)
+        file = path / MANIFEST
+        if not file.is_file():
+            raise HSMError(f"weights: there is no {file}; wanted a folder with {MANIFEST} and safetensors files.")
+        try:
+            manifest = json.loads(file.read_text())
+            manifest["config"], manifest["files"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise HSMError(f"weights: {file} is damaged ({error!r}); fetch the folder again.") from error
+        return WeightFolder(path, manifest)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.manifest["files"]
+
+    def state(self, name: str) -> dict[str, Tensor]:
+        """Tensors of one file, float32, after its checksum was compared.
+
+        Raises:
+            HSMError: naming the file that is missing, damaged or not in the manifest.
+        """
+        if name not in self:
+            raise HSMError(
+                f"weights: {self.path / MANIFEST} lists no {name!r}; it has {', '.join(sorted(self.manifest['files']))}."
+            )
+        entry = self.manifest["files"][name]
+        path = self.path / entry["file"]
+        if not path.is_file():
+            raise HSMError(f"weights: {path} is missing; fetch the folder again (with Git LFS where it is used).")
+        found = sha256(path)
+        if found != entry["sha256"]:
+            raise HSMError(
+                f"weights: {path} has sha256 {found[:12]}…, the manifest says {entry['sha256'][:12]}…; "
+                "the file is damaged or of another version, fetch it again."
+            )
+        try:
+            return {
+                key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()
+            }
+        except SafetensorError as error:
+            raise HSMError(f"weights: {path} is not a safetensors file ({error}); fetch it again.") from error
+
+    def load_into(self, name: str, module: nn.Module) -> None:
+        """Load one file into a network, strictly.
+
+        Raises:
+            HSMError: as `state`, or names or shapes that do not fit the network.
+        """
+        try:
+            module.load_state_dict(self.state(name))
+        except RuntimeError as error:
+            raise HSMError(
+                f"weights: {self.path / self.manifest['files'][name]['file']} does not fit the network {name!r} "
+                f"of configuration {self.manifest['config']['name']!r}: {error}"
+            ) from error
+
+    def metadata(self, name: str) -> dict[str, str]:
+        """Text stored inside a file beside its tensors."""
+        self.state(name)  # checks the file
+        with safe_open(self.path / self.manifest["files"][name]["file"], framework="pt") as file:
+            return dict(file.metadata() or {})
+
+
+def save_weights(
+    folder: str | Path,
+    name: str,
+    state: dict[str, Tensor],
+    config: dict[str, Any],
+    trained: dict[str, Any],
+    licence: str,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Write one network as fp16 safetensors and enter it into the manifest.
+
+    Args:
+        folder: made if missing; other files' entries are kept.
+        name: such as "mask"; the file is NAME.safetensors.
+        state: tensors; floating ones are stored as fp16.
+        config: the configuration as a dict; must be that of the files already there.
+        trained: how it came about (stage, steps, minutes, data, commit, time).
+        licence: of the weights, entered into the manifest.
+        metadata: text to store inside the file.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        HSMError: a folder with weights of another configuration, or a value fp16 cannot hold.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest: dict[str, Any] = {"config": config, "files": {}}
+    if (folder / MANIFEST).exists():
+        manifest = WeightFolder.open(folder).manifest
+        if manifest["config"] != config:
+            raise HSMError(
+                f"weights: {folder} holds configuration {manifest['config'].get('name')!r} with other sizes "
+                f"than {config.get('name')!r}; choose another folder."
+            )
+    half = {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
+    for key, value in half.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise HSMError(f"weights: {name}.{key} has values that fp16 cannot hold; was the training stable?")
+    manifest["licence"] = licence
+    path = folder / f"{name}.safetensors"
+    save_file(half, path, metadata=metadata)
+    manifest["files"][name] = {
+        "file": path.name,
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
+        "trained": trained,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    return path

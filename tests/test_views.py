@@ -1,0 +1,198 @@
+"""Pictures show what a separation holds, on the right axes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsm.audio import to_model_rate, working_gain
+from hsm.bank import FeatureBank
+from hsm.records import Audio, Instruction, Separation, SeparationOptions
+from hsm.views import (
+    DARK,
+    LIGHT,
+    BankMap,
+    attention_alt,
+    attention_figure,
+    attention_grid,
+    bank_alt,
+    bank_figure,
+    empty_report,
+    mel_db,
+    save_figure,
+    spectrogram_alt,
+    spectrogram_figure,
+    stage_report,
+    understood_line,
+)
+from hsm.views.spectrograms import MOST_COLUMNS, band_of, track_names
+
+WIDTH = 16
+
+
+def some_bank(clips_each: int = 12, classes: int = 15) -> FeatureBank:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(classes, WIDTH))
+    features = np.repeat(centres, clips_each, axis=0)
+    features = features + 0.1 * random.normal(size=features.shape)
+    labels = tuple(f"class_{i // clips_each}" for i in range(len(features)))
+    return FeatureBank(features.astype(np.float32), labels, tuple(f"clip {i}" for i in range(len(features))))
+
+
+def some_separation(duration_s: float = 4.0, rate_hz: int = 16_000, channels: int = 1) -> Separation:
+    time_s = np.arange(int(duration_s * rate_hz)) / rate_hz
+    tone = np.tile(0.3 * np.sin(2 * np.pi * 1_000 * time_s), (channels, 1)).astype(np.float32)
+    noise = 0.03 * np.random.default_rng(1).normal(size=tone.shape).astype(np.float32)
+    columns = max(64, -(-int(duration_s * 100) // 16))
+    attention = np.zeros((columns, 8), dtype=np.float32)
+    attention[5, 3] = 1.0
+    feature = np.ones(WIDTH, dtype=np.float32)
+    return Separation(
+        mixture=Audio(tone + noise, rate_hz),
+        target=Audio(tone, rate_hz),
+        residual=Audio(noise, rate_hz),
+        instruction=Instruction("extract", "whistle"),
+        options=SeparationOptions(),
+        attention=attention.reshape(-1),
+        attention_heads=attention.reshape(1, -1),
+        global_mixture=feature,
+        global_target=-feature,
+        text_embedding=feature,
+        mask=np.ones((1, 513), dtype=np.float32),
+    )
+
+
+def test_a_tone_is_brightest_at_its_own_frequency() -> None:
+    separation = some_separation()
+    level_db = mel_db(separation.target, 1.0)
+    assert abs(level_db.mean(0).argmax() - band_of(1_000)) < 1.0
+
+
+def test_halving_the_level_lowers_the_spectrogram_by_six_db() -> None:
+    target = some_separation().target
+    gain = float(working_gain(to_model_rate(target)))
+    half = Audio(target.samples / 2, target.rate_hz)
+    assert np.isclose(mel_db(target, gain).max() - mel_db(half, gain).max(), 6.02, atol=0.05)
+
+
+@pytest.mark.parametrize("duration_s", [0.1, 4.0, 25.0])
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_spectrograms_share_time_axis_and_colour_scale(duration_s: float, palette) -> None:
+    separation = some_separation(duration_s)
+    figure = spectrogram_figure(separation, palette)
+    *rows, bar = figure.axes
+    assert len(rows) == 3
+    for axes in rows:
+        assert axes.get_xlim() == pytest.approx((0.0, duration_s))
+        assert axes.images[0].get_clim() == rows[0].images[0].get_clim()
+        assert axes.get_ylabel() == "Hz"
+    assert rows[-1].get_xlabel() == "time (s)"
+    assert bar.get_ylabel().startswith("dB")
+    assert figure.get_facecolor()[:3] == pytest.approx(
+        tuple(int(palette.surface[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    )
+
+
+def test_a_silent_residual_is_drawn_at_the_bottom_of_the_scale() -> None:
+    separation = some_separation()
+    silence = Audio(np.zeros_like(separation.mixture.samples), separation.mixture.rate_hz)
+    silent = replace(separation, residual=silence, target=separation.mixture)
+    figure = spectrogram_figure(silent)
+    drawn = np.asarray(figure.axes[2].images[0].get_array())
+    assert np.isfinite(drawn).all()
+    assert drawn.max() < -50
+    assert "residual 0%" in spectrogram_alt(silent)
+
+
+def test_ten_minutes_are_thinned_to_what_a_picture_can_show() -> None:
+    random = np.random.default_rng(0).normal(size=600 * 8_000).astype(np.float32)
+    assert len(mel_db(Audio(random, 8_000), 1.0)) <= MOST_COLUMNS
+
+
+def test_stereo_at_another_rate_is_drawn_too() -> None:
+    figure = spectrogram_figure(some_separation(2.0, rate_hz=44_100, channels=2))
+    assert figure.axes[0].get_xlim() == pytest.approx((0.0, 2.0))
+
+
+@pytest.mark.parametrize(("duration_s", "columns"), [(0.1, 1), (4.0, 25), (10.24, 64), (25.0, 157)])
+def test_the_attention_map_ends_with_the_clip(duration_s: float, columns: int) -> None:
+    assert attention_grid(some_separation(duration_s)).shape == (columns, 8)
+
+
+def test_the_attention_curve_peaks_at_the_column_looked_at() -> None:
+    figure = attention_figure(some_separation())
+    curve, overlay = figure.axes
+    heights, edges_s, _ = curve.patches[-1].get_data()
+    assert edges_s[heights.argmax()] == pytest.approx(5 * 0.16)
+    assert heights.max() == pytest.approx(100.0)
+    assert curve.get_xlim() == overlay.get_xlim()
+    assert overlay.get_xlabel() == "time (s)"
+    assert np.asarray(overlay.images[1].get_array()).shape == (8, 25)
+    assert "0.9 seconds and in band 4 of 8" in attention_alt(some_separation())
+
+
+def test_attention_that_is_zero_everywhere_is_still_drawn() -> None:
+    separation = some_separation()
+    attention_figure(replace(separation, attention=np.zeros_like(separation.attention))).canvas.draw()
+
+
+def test_the_bank_map_is_the_same_every_time() -> None:
+    first, second = BankMap.fit(some_bank()), BankMap.fit(some_bank())
+    np.testing.assert_array_equal(first.positions, second.positions)
+
+
+def test_a_feature_of_the_bank_is_placed_among_its_own_class() -> None:
+    bank = some_bank()
+    placed = BankMap.fit(bank)
+    for clip in (0, 40, 100):
+        own = np.array([name == bank.classes[clip] for name in bank.classes])
+        distance = np.linalg.norm(placed.positions - placed.place(bank.features[clip]), axis=1)
+        assert own[distance.argmin()]
+        assert placed.nearest_class(bank.features[clip]) == bank.classes[clip].replace("_", " ")
+
+
+def test_a_bank_too_small_for_tsne_is_drawn_all_the_same() -> None:
+    bank = some_bank(clips_each=1, classes=3)
+    bank_figure(BankMap.fit(bank), some_separation()).canvas.draw()
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_the_bank_figure_names_frequent_classes_and_the_three_marks(palette) -> None:
+    figure = bank_figure(BankMap.fit(some_bank()), some_separation(), palette)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[:4] == ["mixture", "predicted target", "description (text)", "other classes"]
+    assert len(names) == 4 + len(palette.classes)
+
+
+def test_the_words_for_the_bank_name_every_mark() -> None:
+    words = bank_alt(BankMap.fit(some_bank()), some_separation())
+    assert all(mark in words for mark in ("mixture near", "predicted target near", "description (text) near"))
+
+
+def test_a_saved_figure_is_a_png(tmp_path: Path) -> None:
+    path = save_figure(attention_figure(some_separation()), tmp_path / "picture.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_track_names_say_which_of_the_two_holds_the_named_sound() -> None:
+    separation = some_separation()
+    assert track_names(separation) == ("Target: whistle", "Residual: everything else")
+    removal = replace(separation, instruction=Instruction("remove", "whistle"))
+    assert track_names(removal) == ("Target: without whistle", "Residual: whistle, taken out")
+
+
+def test_what_a_visitor_typed_cannot_become_markup() -> None:
+    line = understood_line(Instruction("remove", "<script>alert(1)</script>"))
+    assert "<script>" not in line
+    assert "&lt;script&gt;" in line
+
+
+def test_the_report_marks_done_running_and_waiting_stages() -> None:
+    report = stage_report(("parse", "render", "more"), {"parse": 0.5, "render": 1.25}, "render", "busy", 0.3)
+    states = [part.split('"')[0] for part in report.split('<li class="')[1:]]
+    assert states == ["done", "running", "waiting"]
+    assert "1.25 s" in report and 'value="0.300"' in report and "busy" in report
+    assert empty_report(("parse",)).count('class="waiting"') == 1
