@@ -3,10 +3,15 @@
 A handler converts what the page sends, calls one function of `hsm`, and converts back. The parts are in
 `page/`: what is where, what may be sent, and how far a separation is.
 Nothing of a visitor is kept on a shared object; each request writes to a folder of its own, and
-Gradio deletes those after an hour.
+Gradio deletes it after an hour.
 """
 
 from __future__ import annotations
+
+try:
+    import spaces  # on a Hugging Face Space, and there it must come before torch
+except ModuleNotFoundError:
+    spaces = None
 
 import argparse
 import importlib.util
@@ -61,7 +66,7 @@ from page.requests import (
     request_folder,
     separation_json,
 )
-from page.steps import Step, on_gpu, separate_in_steps
+from page.steps import Step, separate_in_steps
 
 MOST_WAITING = 40
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
@@ -70,6 +75,16 @@ SHOW_REPORT = """(...given) => {
     document.getElementById('report').scrollIntoView({block: 'nearest', behavior: 'smooth'});
     return given;
 }"""
+
+
+def gpu_seconds(clip: Audio, *_: Any) -> int:
+    """Seconds of a shared GPU to ask for."""
+    return round(15 + clip.duration_s / 10)
+
+
+def on_gpu(work: Callable[..., Iterator[Step | Separation]]) -> Callable[..., Iterator[Step | Separation]]:
+    """Borrow a GPU on a Space that shares them; elsewhere change nothing."""
+    return work if spaces is None else spaces.GPU(duration=gpu_seconds)(work)
 
 
 class Handlers:

@@ -104,6 +104,7 @@ class Instruction:
         parser: name of the parser that decided.
         confidence: 0 to 1, the parser's own estimate that both parts are right.
         descriptions: the single sounds when several were named, else the description alone.
+        note: one line for the user where something was special, such as text that is not English.
     """
 
     operation: Operation
@@ -112,6 +113,7 @@ class Instruction:
     parser: str = "given"
     confidence: float = 1.0
     descriptions: tuple[str, ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:

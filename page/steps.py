@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-try:
-    import spaces  # on a Hugging Face Space, and there it must come before torch
-except ModuleNotFoundError:
-    spaces = None
-
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from hsm import HSM, Audio, Instruction, Separation, SeparationOptions
 from hsm.pipeline import STAGES
@@ -28,7 +22,13 @@ class Cancelled(RuntimeError):
 
 @dataclass(frozen=True)
 class Step:
-    """How far a separation is: the stage that runs, seconds of each so far, share of this one that is done."""
+    """How far a separation is.
+
+    Args:
+        stage: the one that runs.
+        seconds: of each stage so far.
+        fraction: share of this stage that is done.
+    """
 
     stage: str
     seconds: dict[str, float]
@@ -39,16 +39,6 @@ class Step:
         """Share of the whole that is done: windows are first all listened to, then all separated."""
         listening = STAGES.index(self.stage) < STAGES.index("global separation")
         return LISTENING * self.fraction if listening else LISTENING + (1 - LISTENING) * self.fraction
-
-
-def gpu_seconds(clip: Audio, *_: Any) -> int:
-    """Seconds of a shared GPU to ask for."""
-    return round(15 + clip.duration_s / 10)
-
-
-def on_gpu(work: Callable[..., Iterator[Step | Separation]]) -> Callable[..., Iterator[Step | Separation]]:
-    """Borrow a GPU on a Space that shares them; elsewhere change nothing."""
-    return work if spaces is None else spaces.GPU(duration=gpu_seconds)(work)
 
 
 def separate_in_steps(

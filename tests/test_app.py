@@ -19,6 +19,8 @@ from gradio_client.exceptions import AppError
 import app
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
 from hsm.mixing import mix
+from hsm.pipeline import STAGES
+from page import layout, requests, steps
 
 NOBODY_WAITS_S = 20.0
 
@@ -56,7 +58,7 @@ def bad_file(folder: Path, kind: str) -> str | None:
     elif kind == "silent":
         soundfile.write(path, np.zeros(8_000), 8_000)
     elif kind == "long":
-        soundfile.write(path, np.zeros(int(8_000 * (app.LONGEST_S + 1))), 8_000, subtype="PCM_U8")
+        soundfile.write(path, np.zeros(int(8_000 * (requests.LONGEST_S + 1))), 8_000, subtype="PCM_U8")
     return str(path)
 
 
@@ -100,14 +102,16 @@ def test_corrections_overrule_the_instruction(handlers: app.Handlers, sound: str
 
 
 def test_a_description_alone_is_enough() -> None:
-    wish, options = app.read_wish("", "remove", "rain")
+    wish, options = requests.read_wish("", "remove", "rain")
     assert isinstance(wish, Instruction)
     assert (wish.operation, wish.description, options.description) == ("remove", "rain", "rain")
 
 
 def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: str) -> None:
-    assert [v["is_valid"] for v in app.check_request(sound, "rain", app.AS_UNDERSTOOD, "")] == [True] * 4
-    assert [v["is_valid"] for v in app.check_request(sound, "", "", "", False)] == [
+    assert [v["is_valid"] for v in requests.check_request(sound, "rain", requests.AS_UNDERSTOOD, "")] == [
+        True
+    ] * 4
+    assert [v["is_valid"] for v in requests.check_request(sound, "", "", "", False)] == [
         True,
         False,
         True,
@@ -115,14 +119,14 @@ def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: 
         True,
     ]
     text = bad_file(tmp_path, "text")
-    assert [v["is_valid"] for v in app.check_request(text, "rain", "", "")] == [False, True, True, True]
+    assert [v["is_valid"] for v in requests.check_request(text, "rain", "", "")] == [False, True, True, True]
 
 
 def test_every_stage_is_reported_before_the_result(handlers: app.Handlers, sound: str) -> None:
-    *steps, result = handlers.steps(Audio.load(sound), "extract the rain", SeparationOptions())
+    *reports, result = handlers.steps(Audio.load(sound), "extract the rain", SeparationOptions())
     assert isinstance(result, Separation)
-    seen = list(dict.fromkeys(step.stage for step in steps if isinstance(step, app.Step)))
-    assert seen == list(app.STAGES)
+    seen = list(dict.fromkeys(report.stage for report in reports if isinstance(report, steps.Step)))
+    assert seen == list(STAGES)
 
 
 class Patient(HSM):
@@ -133,9 +137,9 @@ class Patient(HSM):
 
     def separate(self, *_: Any, progress: Any = None, **__: Any) -> Separation:  # type: ignore[override]
         try:
-            progress(app.STAGES[0], 0.0)
+            progress(STAGES[0], 0.0)
             assert self.go_on.wait(NOBODY_WAITS_S)
-            progress(app.STAGES[1], 0.5)
+            progress(STAGES[1], 0.5)
             raise AssertionError("this ran on although nobody waited for it")
         finally:
             self.ended.set()
@@ -143,24 +147,24 @@ class Patient(HSM):
 
 def test_a_request_that_is_given_up_ends_at_its_next_stage(sound: str) -> None:
     model = Patient()
-    steps = app.separate_in_steps(model, Audio.load(sound), "rain", SeparationOptions())
-    next(steps)
-    steps.close()
+    running = steps.separate_in_steps(model, Audio.load(sound), "rain", SeparationOptions())
+    next(running)
+    running.close()
     model.go_on.set()
     assert model.ended.wait(NOBODY_WAITS_S)
 
 
 def test_a_fault_of_ours_is_not_dressed_up_as_the_visitors() -> None:
-    with pytest.raises(ZeroDivisionError), app.page_errors():
+    with pytest.raises(ZeroDivisionError), requests.page_errors():
         _ = 1 / 0
-    with pytest.raises(gr.Error, match="&lt;b&gt;"), app.page_errors():
+    with pytest.raises(gr.Error, match="&lt;b&gt;"), requests.page_errors():
         raise HSMError("<b>.wav is silent")
 
 
 def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) -> None:
-    results = app.Results(*(name for name in app.Results.__dataclass_fields__))  # type: ignore[arg-type]
+    results = layout.Results(*(name for name in layout.Results.__dataclass_fields__))  # type: ignore[arg-type]
     run = app.run(handlers, results)
-    updates = list(run(sound, "extract the rain", app.AS_UNDERSTOOD, "", False))
+    updates = list(run(sound, "extract the rain", requests.AS_UNDERSTOOD, "", False))
     filled = [set(update) for update in updates[1:]]
     first_sound = next(i for i, names in enumerate(filled) if "target" in names)
     pictures = [
@@ -171,21 +175,23 @@ def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) ->
 
 
 def test_two_requests_never_share_a_folder() -> None:
-    folders = {app.request_folder() for _ in range(20)}
+    folders = {requests.request_folder() for _ in range(20)}
     assert len(folders) == 20
     for folder in folders:
         folder.rmdir()
 
 
 def test_every_example_is_there_with_its_sources() -> None:
-    for example in app.read_examples():
-        assert (app.ASSETS / example["file"]).is_file()
+    for example in layout.read_examples():
+        assert (layout.ASSETS / example["file"]).is_file()
         assert example["title"] and example["instruction"] and example["made_with"] and example["sources"]
 
 
 def test_the_footer_says_what_the_weights_may_be_used_for() -> None:
-    assert "non-commercial" in app.footer([])
-    assert "Where the examples come from" in app.footer(app.read_examples()) or not app.read_examples()
+    assert "non-commercial" in layout.footer([])
+    assert (
+        "Where the examples come from" in layout.footer(layout.read_examples()) or not layout.read_examples()
+    )
 
 
 def test_a_mixture_has_the_snr_asked_for() -> None:

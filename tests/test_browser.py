@@ -12,6 +12,8 @@ import pytest
 
 import app
 from hsm import HSM, Audio
+from hsm.pipeline import STAGES
+from page.layout import read_examples
 
 PATIENCE_MS = 20_000
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -74,7 +76,7 @@ def page(browser, url: str, request: pytest.FixtureRequest) -> Iterator[object]:
 
 
 def choose_first_example(page) -> None:
-    if not app.read_examples():
+    if not read_examples():
         missing("assets/examples.json lists no examples")
     page.locator("button.example").first.click()
 
@@ -105,7 +107,7 @@ def test_an_example_gives_two_sounds_and_three_pictures(page) -> None:
     for name in ("attention", "spectrograms", "bank"):
         wait_until_shown(page, f"#{name} img")
         assert len(page.locator(f"#{name} img").get_attribute("alt")) > 60
-    assert page.locator("#report li.done").count() == len(app.STAGES)
+    assert page.locator("#report li.done").count() == len(STAGES)
     assert page.locator("#understood .operation").inner_text() in ("Extract", "Remove")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -17,7 +17,7 @@ from hsm.evaluation.lists import LISTS
 from hsm.evaluation.mixing import is_audible
 from hsm.evaluation.pairs import draw_pairs
 from hsm.evaluation.rows import Separator
-from hsm.evaluation.tables import markdown, summarise, write
+from hsm.evaluation.tables import insert, markdown, provenance_line, summarise, write
 from hsm.evaluation.tagger import Tagger
 from hsm.manifest import read_manifest
 
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", type=Path, default=Path("runs/evaluation"), metavar="DIR", help="for the files"
     )
+    command.add_argument("--readme", type=Path, metavar="FILE", help="also put the table between its marks there")
     return command
 
 
@@ -103,7 +104,9 @@ def measure(options: argparse.Namespace, load: Load) -> tuple[dict[str, Any], st
         **summarise(results),
     }
     title = f"{options.benchmark}: {BENCHMARKS[options.benchmark]} ({len(results)} mixtures, {options.split})"
-    text = markdown(title, report)
+    text = f"{markdown(title, report)}\n{provenance_line(report)}\n"
+    if options.readme is not None:
+        insert(options.readme, options.benchmark, text)
     return report, text, write(options.out, options.benchmark, report, text, results)
 
 

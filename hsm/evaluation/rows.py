@@ -16,7 +16,7 @@ from hsm.evaluation.mixing import Mixture
 from hsm.evaluation.pairs import Pair
 from hsm.records import Audio, Instruction, Operation, Separation, SeparationOptions
 
-QUERY_ROWS = ("extract", "remove", "wrong query", "absent query")
+QUERY_ROWS = ("extract", "extract, text alone", "remove", "wrong query", "absent query")
 ROWS = ("mixture", "self", "ideal ratio mask", *QUERY_ROWS)
 METRICS = ("sdri", "sdr", "si_sdr", "mel_psnr", "lsd", "kl", "level_db")
 Judge = Callable[[np.ndarray], np.ndarray]  # wave (S,) to class probabilities (classes,)
@@ -51,11 +51,12 @@ class Answer:
 def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -> dict[str, Separation]:
     """Put the queries of some rows to the model; the mixture is listened to once.
 
-    "extract" asks for the target. "remove" takes the second source away. "wrong query" asks for the
+    "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance. "remove" takes the second source away. "wrong query" asks for the
     second source. "absent query" asks for a sound that is not there.
     """
     queries: dict[str, tuple[Operation, str]] = {
         "extract": ("extract", pair.queries[0]),
+        "extract, text alone": ("extract", pair.queries[0]),
         "remove": ("remove", pair.queries[1]),
         "wrong query": ("extract", pair.queries[1]),
         "absent query": ("extract", pair.absent),
@@ -63,7 +64,9 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
     listened = model.listen(mixture.audio)
     return {
         row: model.separate(
-            listened, Instruction(*queries[row], text=" ".join(queries[row])), SeparationOptions()
+            listened,
+            Instruction(*queries[row], text=" ".join(queries[row])),
+            SeparationOptions(hierarchy=row != "extract, text alone"),
         )
         for row in rows
     }

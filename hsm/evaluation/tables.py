@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hsm.errors import HSMError
 from hsm.evaluation.benchmarks import PairResult
 from hsm.evaluation.features import FEATURES, MAPS, PAUSES
 from hsm.evaluation.rows import METRICS, ROWS
@@ -100,6 +101,31 @@ def markdown(title: str, summary: dict[str, Any]) -> str:
         )
         lines += [""]
     return "\n".join([*lines, *_feature_lines(summary)]) + "\n"
+
+
+def provenance_line(report: dict[str, Any]) -> str:
+    """What the figures stand on: weights' checksums, data split and seed."""
+    weights = ", ".join(f"{name} {info['sha256'][:12]}" for name, info in sorted(report["weights"].items()))
+    data = report["data"]
+    return (
+        f"Weights (sha256): {weights}. Data: {data['manifest']} ({data['sha256'][:12]}), split {data['split']}, "
+        f"{report['pairs']} pairs, queries by {report['queries']}, seed {report['seed']}. "
+        f"Made by `python -m hsm.evaluation {report['benchmark']}`."
+    )
+
+
+def insert(path: Path, name: str, text: str) -> None:
+    """Put a table between the marks `<!-- evaluation:NAME -->` and `<!-- /evaluation:NAME -->` of a file.
+
+    Raises:
+        HSMError: the file lacks the marks.
+    """
+    begin, end = f"<!-- evaluation:{name} -->", f"<!-- /evaluation:{name} -->"
+    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if begin not in page or end not in page:
+        raise HSMError(f"{path}: lacks the marks {begin} and {end}; wanted both, the table goes between them.")
+    head, rest = page.split(begin, 1)
+    path.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 
 def write(

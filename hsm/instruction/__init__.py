@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from hsm.instruction.grammar import read
+from hsm.instruction.grammar import read, read_command
 from hsm.instruction.language import language_note
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text
@@ -46,10 +46,8 @@ def parse_instruction(text: str, neural: Parser | None = None) -> Instruction:
     """
     cleaned = clean_text(text)
     note = language_note(cleaned)
-    if neural is not None:
-        certain = read(cleaned, only_certain=True)
-        if certain is None:
-            return replace(neural.parse(text), note=note)
+    if neural is not None and read_command(cleaned) is None:
+        return replace(neural.parse(text), note=note)
     reading = read(cleaned)
     return Instruction(
         operation=reading.operation,

@@ -68,7 +68,7 @@ _CLAUSE = _re(
 _DOUBT = _re(
     rf"\b(?:{_REMOVE}|{_EXTRACT}|{_NOT}|it|them|i|me|you|we|everything|nothing|anything|without|except|but|only|just|"
     r"no|not|isn't|is|are|was|were|too|so|want|wanted|like|hate|stand|should|could|would|can|can't|cannot|rather|"
-    r"instead|else|rest|annoying|please|if|because|unless|what|why|how|who|which|where|when|gone|away|out|off)\b|[,:;?!\"]"
+    r"instead|else|rest|annoying|please|if|because|unless|what|why|how|who|which|where|when|gone|away|out|off)\b|[,:;?!\"]|^of\b|\b(?:in|on|up|down|back|through|forward|first|well)$"
 )
 _NOTHING = _re(
     r"^(?:it|them|something|anything|everything|nothing|sounds?|noises?|audio|stuff|things?|thing|that|this|all|out|"
@@ -129,11 +129,17 @@ def read(text: str) -> Reading:
     Raises:
         HSMError: no sound is named.
     """
-    body = _TRAILING.sub("", _LEADING.sub("", text))
-    reading = _read_body(body)
+    reading = _read_body(_TRAILING.sub("", _LEADING.sub("", text)))
     if names_nothing(reading.description):
         raise nothing_to_separate(text)
     return reading
+
+
+def read_command(text: str) -> Reading | None:
+    """The reading where the whole sentence is one known command, None where there is any doubt."""
+    reading = _read_body(_TRAILING.sub("", _LEADING.sub("", text)))
+    sure = reading.certain and not reading.caption and not names_nothing(reading.description)
+    return reading if sure else None
 
 
 def _read_body(body: str) -> Reading:

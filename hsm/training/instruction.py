@@ -17,7 +17,7 @@ from hsm.instruction.generator import Example, examples
 from hsm.instruction.neural import InstructionNet, NeuralParser
 from hsm.text import load_text_encoder
 
-BATCH, PEAK_RATE, WARM_UP_STEPS, POOL = 96, 2e-3, 200, 32
+BATCH, PEAK_RATE, MUON_RATE, WARM_UP_STEPS, POOL = 64, 2e-3, 0.02, 100, 48
 MINILM = TextConfig(encoder="minilm", width=384, max_tokens=64)
 
 
@@ -63,23 +63,26 @@ def train_parser(out: Path, minutes: float, captions: list[str], seed: int) -> N
     averaged = torch.optim.swa_utils.AveragedModel(
         parser.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
     )
-    optimiser = torch.optim.AdamW(parser.net.parameters(), lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))
+    matrices = [p for n, p in parser.net.named_parameters() if p.ndim == 2 and n.startswith(("blocks", "near")) and min(p.shape) > 8]
+    others = [p for p in parser.net.parameters() if all(p is not matrix for matrix in matrices)]
+    optimisers = [torch.optim.Muon(matrices, lr=MUON_RATE, weight_decay=0.01), torch.optim.AdamW(others, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))]
     start = saved = time.monotonic()
     running = 0.0
     for step, batch in enumerate(_batches(examples(seed, captions))):
         part = (time.monotonic() - start) / (60 * minutes)
         if part >= 1:
             break
-        rate = PEAK_RATE * min(1, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * part))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        scale = min(1, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * part))
+        for optimiser, peak in zip(optimisers, (MUON_RATE, PEAK_RATE), strict=True):
+            optimiser.param_groups[0]["lr"] = peak * scale
         parser.net.train()
         with torch.autocast("cpu", torch.bfloat16):
             loss = losses(parser, batch)
-        optimiser.zero_grad()
+        parser.net.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parser.net.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         averaged.update_parameters(parser.net)
         running += (loss.item() - running) / min(step + 1, 100)
         if step % 100 == 0:
