@@ -1,7 +1,7 @@
 """The page: bring a sound, say what to extract or remove, hear it and see why.
 
-A handler converts what the page sends, calls one function of `hsm`, and converts back. The parts are in
-`page/`: what is where, what may be sent, and how far a separation is.
+A handler converts what the page sends, calls one function of `hsm`, and converts back. In this order:
+what may be sent, what is where, what happens.
 Nothing of a visitor is kept on a shared object; each request writes to a folder of its own, and
 Gradio deletes it after an hour.
 """
@@ -15,16 +15,25 @@ except ModuleNotFoundError:
 
 import argparse
 import importlib.util
+import json
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import soundfile
+from gradio.utils import get_upload_folder
 
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
+from hsm.audio import is_silent
 from hsm.mixing import mix
 from hsm.pipeline import STAGES
+from hsm.steps import Step, separate_in_steps
 from hsm.views import (
     DARK,
     LIGHT,
@@ -33,41 +42,27 @@ from hsm.views import (
     attention_figure,
     bank_alt,
     bank_figure,
+    empty_report,
+    instruction_json,
     save_figure,
+    separation_json,
     spectrogram_alt,
     spectrogram_figure,
     stage_report,
     understood_line,
 )
+from hsm.views.bank_map import NEIGHBOURS
 from hsm.views.spectrograms import track_names
-from page.layout import (
-    ASSETS,
-    Inputs,
-    Results,
-    add_examples,
-    add_inputs,
-    add_mixer,
-    add_pictures,
-    add_sounds,
-    footer,
-    header,
-    read_examples,
-    theme,
-)
-from page.requests import (
-    AS_UNDERSTOOD,
-    LARGEST_FILE,
-    check_pair,
-    check_request,
-    instruction_json,
-    page_errors,
-    read_clip,
-    read_wish,
-    request_folder,
-    separation_json,
-)
-from page.steps import Step, separate_in_steps
 
+ASSETS = Path(__file__).parent / "assets"
+LONGEST_S = 600.0
+LONGEST_INSTRUCTION = 1_000
+LARGEST_FILE = "300mb"  # ten minutes of stereo at 48 kHz in 32 bit are 230 MB
+AS_UNDERSTOOD = "as understood"
+FORMATS = "WAV, FLAC, OGG, MP3 or AIFF"
+LIMITS = (
+    f"{FORMATS}, up to {LONGEST_S / 60:.0f} minutes and {LARGEST_FILE[:-2]} MB. Rate and channels are kept."
+)
 MOST_WAITING = 40
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
 # On a phone the report lies below the fold; where it is in sight already, nothing moves.
@@ -75,6 +70,310 @@ SHOW_REPORT = """(...given) => {
     document.getElementById('report').scrollIntoView({block: 'nearest', behavior: 'smooth'});
     return given;
 }"""
+
+
+# --- What is sent, and whether it will do ---
+
+
+@contextmanager
+def page_errors() -> Iterator[None]:
+    """Show what the visitor can put right as a message; anything else is a fault of ours and is raised."""
+    try:
+        yield
+    except HSMError as error:
+        raise gr.Error(
+            escape(str(error), quote=False), print_exception=False, title="This needs you"
+        ) from error
+
+
+def read_clip(path: str | None) -> Audio:
+    """Read an upload, and refuse what cannot be separated."""
+    if not path:
+        raise HSMError("There is no sound yet: upload or record one, or choose an example.")
+    clip = Audio.load(path)
+    if clip.duration_s > LONGEST_S:
+        raise HSMError(
+            f"{Path(path).name}: this is {clip.duration_s / 60:.1f} minutes long; "
+            f"at most {LONGEST_S / 60:.0f} are taken. Cut it first."
+        )
+    if is_silent(clip):
+        raise HSMError(f"{Path(path).name}: this is silent from start to end; choose or record another.")
+    return clip
+
+
+def read_wish(text: str, operation: str, description: str) -> tuple[str | Instruction, SeparationOptions]:
+    """The instruction, with the visitor's corrections of how it was understood."""
+    text, description = (text or "").strip(), (description or "").strip()
+    chosen = None if operation in ("", AS_UNDERSTOOD) else operation
+    options = SeparationOptions(operation=chosen, description=description or None)  # type: ignore[arg-type]
+    if text:
+        return text, options
+    if description:
+        return Instruction(chosen or "extract", description, text=description), options  # type: ignore[arg-type]
+    raise HSMError('Say what to do with the sound, for example "extract the dog barking".')
+
+
+def verdict(valid: bool, message: str) -> dict[str, Any]:
+    """Whether an input will do, and what to show beside it if not."""
+    said: dict[str, Any] = gr.validate(valid, message)
+    return said
+
+
+def check_sound(path: str | None) -> dict[str, Any]:
+    """A verdict on a file from its header alone, so that it is given before the queue."""
+    if not path:
+        return verdict(False, "Upload or record a sound first, or choose an example.")
+    name = Path(path).name
+    try:
+        seconds = soundfile.info(path).duration
+    except soundfile.SoundFileError:
+        return verdict(False, f"{name} cannot be read as sound; use {FORMATS}.")
+    if seconds > LONGEST_S:
+        most = f"{LONGEST_S / 60:.0f} minutes"
+        return verdict(False, f"{name} is {seconds / 60:.1f} minutes long; at most {most} are taken.")
+    return verdict(True, "")
+
+
+def check_request(
+    path: str | None, text: str, operation: str, description: str, *_: Any
+) -> list[dict[str, Any]]:
+    """A verdict on each input of a separation."""
+    named = bool((text or "").strip() or (description or "").strip())
+    short = len(text or "") <= LONGEST_INSTRUCTION
+    wish = verdict(named and short, "")
+    if not named:
+        wish = verdict(False, 'Say what to do with the sound, for example "extract the dog barking".')
+    elif not short:
+        wish = verdict(False, f"That is {len(text):,} characters; at most {LONGEST_INSTRUCTION:,} are read.")
+    return [check_sound(path), wish, *(verdict(True, "") for _ in range(2 + len(_)))]
+
+
+def check_pair(first: str | None, second: str | None, snr_db: float) -> list[dict[str, Any]]:
+    """A verdict on each input of a mixture."""
+    return [check_sound(first), check_sound(second), verdict(True, "")]
+
+
+def request_folder() -> Path:
+    """A folder for the files of one request; its name cannot be guessed."""
+    root = Path(get_upload_folder())
+    root.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="request-", dir=root))
+
+
+# --- What is on the page; nothing here reacts to anything ---
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a visitor fills in."""
+
+    audio: gr.Audio
+    instruction: gr.Textbox
+    understood: gr.HTML
+    operation: gr.Radio
+    description: gr.Textbox
+    separate: gr.Button
+    cancel: gr.Button
+    dark: gr.Checkbox
+
+    @property
+    def request(self) -> list[Any]:
+        """The inputs of the `separate` endpoint."""
+        return [self.audio, self.instruction, self.operation, self.description]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a visitor gets."""
+
+    understood: gr.HTML
+    report: gr.HTML
+    sounds: gr.Column
+    target: gr.Audio
+    residual: gr.Audio
+    pictures: gr.Column
+    spectrograms: gr.Image
+    attention: gr.Image
+    bank: gr.Image
+    data: gr.JSON
+
+    @property
+    def all(self) -> list[Any]:
+        """Every component that a run may change."""
+        return list(vars(self).values())
+
+
+def add_inputs() -> Inputs:
+    """The column on the left."""
+    audio = gr.Audio(
+        label="Recording",
+        sources=["upload", "microphone"],
+        type="filepath",
+        buttons=["download"],
+        elem_id="recording",
+    )
+    gr.HTML(f'<p class="hint">{LIMITS}</p>')
+    instruction = gr.Textbox(
+        label="Instruction",
+        placeholder='Such as "extract the dog barking" or "remove the rain"',
+        lines=1,
+        max_lines=3,
+        elem_id="instruction",
+    )
+    understood = gr.HTML(elem_id="understood")
+    with gr.Accordion("Correct how it is understood", open=False):
+        operation = gr.Radio(
+            [AS_UNDERSTOOD, "extract", "remove"], value=AS_UNDERSTOOD, label="Operation", elem_id="operation"
+        )
+        description = gr.Textbox(
+            value="",
+            label="Description of the sound",
+            placeholder="As understood",
+            lines=1,
+            elem_id="description",
+        )
+    with gr.Row(elem_classes="actions"):
+        separate = gr.Button("Separate", variant="primary", elem_id="separate", scale=3)
+        cancel = gr.Button("Cancel", variant="secondary", elem_id="cancel", scale=1, min_width=90)
+    dark = gr.Checkbox(visible="hidden", label="Dark page", elem_id="dark")
+    return Inputs(audio, instruction, understood, operation, description, separate, cancel, dark)
+
+
+def read_examples() -> list[dict[str, Any]]:
+    """The bundled mixtures, as `assets/examples.json` lists them."""
+    listed = ASSETS / "examples.json"
+    return json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else []
+
+
+def add_examples(examples: list[dict[str, Any]]) -> list[gr.Button]:
+    """One card for each example."""
+    with gr.Row(elem_classes="examples"):
+        return [
+            gr.Button(f"{example['title']}\n{example['instruction']}", elem_classes="example", min_width=150)
+            for example in examples
+        ]
+
+
+def add_sounds() -> tuple[gr.HTML, gr.Column, gr.Audio, gr.Audio]:
+    """The column on the right: how far it is, and what came out."""
+    report = gr.HTML(empty_report(STAGES), elem_id="report")
+    with gr.Column(visible=False, elem_id="sounds") as sounds:
+        target = gr.Audio(label="Target", interactive=False, elem_id="target", buttons=["download"])
+        residual = gr.Audio(label="Residual", interactive=False, elem_id="residual", buttons=["download"])
+    return report, sounds, target, residual
+
+
+def add_pictures() -> tuple[gr.Column, gr.Image, gr.Image, gr.Image, gr.JSON]:
+    """The lower half: what the model saw."""
+
+    def picture(label: str, name: str, caption: str) -> gr.Image:
+        image = gr.Image(
+            label=label,
+            show_label=False,
+            interactive=False,
+            type="filepath",
+            format="png",
+            elem_id=name,
+            buttons=["download", "fullscreen"],
+        )
+        gr.HTML(f'<p class="caption">{caption}</p>')
+        return image
+
+    with gr.Column(visible=False, elem_id="pictures") as pictures:
+        gr.HTML('<h2 class="section">What the model heard</h2>')
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=320):
+                attention = picture(
+                    "Attention",
+                    "attention",
+                    "How much the predicted global feature of the target looks at each moment (sum over 8 "
+                    "bands) and at each patch of 0.16 s by one band. Dashed: attention spread evenly.",
+                )
+                spectrograms = picture(
+                    "Spectrograms",
+                    "spectrograms",
+                    "Log-mel spectrograms, the model's view of the sound, on one colour scale.",
+                )
+            with gr.Column(min_width=320):
+                bank = picture(
+                    "Global features",
+                    "bank",
+                    "t-SNE of training clips, computed once, so the map stays put. The marks lie at the mean "
+                    f"of their {NEIGHBOURS} most similar clips, weighted by similarity: their neighbourhood "
+                    "is exact, their place is not.",
+                )
+                with gr.Accordion("Everything as data", open=False):
+                    data = gr.JSON(show_label=False, label="Everything as data", elem_id="data")
+    return pictures, spectrograms, attention, bank, data
+
+
+def header() -> str:
+    """Title and what to do."""
+    return (
+        '<header class="title"><h1>HSM-TSS</h1><p>Bring a recording, name a sound to extract or to remove, '
+        "and hear the target and what is left.</p></header>"
+    )
+
+
+def footer(examples: list[dict[str, Any]]) -> str:
+    """What this is, what may be done with it, and where the examples come from."""
+    rows = "".join(
+        f"<li><strong>{escape(example['title'])}</strong>: "
+        f"{escape('; '.join(source['caption'] for source in example['sources']))}. "
+        f"{escape(str(example['made_with']))}</li>"
+        for example in examples
+    )
+    sources = (
+        f"<details><summary>Where the examples come from</summary><ul>{rows}</ul></details>" if rows else ""
+    )
+    return (
+        '<footer class="about"><p><strong>HSM-TSS</strong> is text-queried target sound separation with '
+        "hierarchical semantic guidance: it first predicts the global-semantic feature of the target from "
+        "the mixture and the words, then the local-semantic features, then two masks over the mixture's "
+        "spectrogram that sum to one. Target and residual together are exactly the mixture.</p>"
+        "<p>The bundled weights were trained for this project partly on clips under CC BY-NC and are for "
+        "<strong>non-commercial use</strong>. Recordings stay on the machine that runs this page and are "
+        f"deleted after an hour.</p>{sources}</footer>"
+    )
+
+
+def add_mixer() -> tuple[gr.Audio, gr.Audio, gr.Slider, gr.Button]:
+    """Two known sounds into one mixture."""
+    with gr.Accordion("Make a mixture from two sounds", open=False):
+        with gr.Row():
+            first = gr.Audio(label="First sound", type="filepath", elem_id="first", min_width=240)
+            second = gr.Audio(label="Second sound", type="filepath", elem_id="second", min_width=240)
+        snr_db = gr.Slider(-30, 30, value=0, step=1, label="First over second (dB)", elem_id="snr")
+        button = gr.Button("Mix and use as the recording", elem_id="mix")
+    return first, second, snr_db, button
+
+
+def theme() -> gr.themes.Base:
+    """Colours and type, with contrasts that can be read."""
+    fonts = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_md,
+        font=fonts,
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    ).set(
+        # Gradio's own teal button and grey text are too faint for reading (WCAG AA wants 4.5 to 1).
+        button_primary_background_fill="#0f766e",
+        button_primary_background_fill_dark="#0f766e",
+        button_primary_background_fill_hover="#115e59",
+        button_primary_background_fill_hover_dark="#0d8478",
+        button_primary_text_color="#ffffff",
+        body_text_color_subdued="#526072",
+        body_text_color_subdued_dark="#a3b2c4",
+        block_label_text_color="#526072",
+        block_label_text_color_dark="#a3b2c4",
+        input_placeholder_color="#66748a",
+        input_placeholder_color_dark="#94a3b8",
+    )
+
+
+# --- What happens ---
 
 
 def gpu_seconds(clip: Audio, *_: Any) -> int:
@@ -281,7 +580,7 @@ def wire_api(handlers: Handlers, inputs: Inputs, mixer: tuple[Any, ...]) -> None
         validator=check_pair,
         concurrency_limit=2,
     )
-    gr.api(handlers.parse, api_name="parse", concurrency_limit=4)
+    gr.events.api(handlers.parse, api_name="parse", concurrency_limit=4)
     endpoint = gr.Button(visible=False)
     endpoint.click(
         handlers.separate,
@@ -305,9 +604,10 @@ def build_app(model: HSM) -> gr.Blocks:
     """
     handlers = Handlers(model)
     examples = read_examples()
-    with gr.Blocks(
+    page = gr.Blocks(
         title="HSM-TSS", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S), fill_width=True
-    ) as page:
+    )
+    with page:
         gr.HTML(header())
         cards = add_examples(examples) if examples else []
         with gr.Row(equal_height=False, elem_classes="bench"):
@@ -348,7 +648,8 @@ def build_app(model: HSM) -> gr.Blocks:
             js="() => document.body.classList.contains('dark')",
             api_visibility="private",
         )
-    return page.queue(max_size=MOST_WAITING)
+    page.queue(max_size=MOST_WAITING)
+    return page
 
 
 def launch_options() -> dict[str, Any]:

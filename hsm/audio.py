@@ -20,6 +20,7 @@ MEL_HOP = 160  # 10 ms
 MEL_WINDOW = 400  # 25 ms
 MEL_FFT = 1_024  # zero-padded, so that the lowest of the 128 bands is not empty
 MEL_BANDS = 128
+MEL_FLOOR, MEL_LOG_CENTRE, MEL_LOG_SCALE = 1e-5, -5.0, 4.0  # log power of training clips at the working level
 WINDOW_FRAMES = 1_024  # mel frames in a window
 WINDOW_SAMPLES = WINDOW_FRAMES * MEL_HOP  # 163,840
 WINDOW_S = WINDOW_SAMPLES / RATE_HZ  # 10.24 s
@@ -128,8 +129,12 @@ def log_mel(wave: Tensor) -> Tensor:
     frames = padded.unfold(-1, MEL_FFT, MEL_HOP) * window  # (..., T, fft)
     power = torch.fft.rfft(frames).abs().square()  # (..., T, bins)
     mel = power @ _mel_filters().to(wave.device)  # (..., T, M)
-    # At the working level a band's power is about 0.1; the scale was read off training clips.
-    return (torch.log(mel + 1e-5) + 5.0) / 4.0
+    return (torch.log(mel + MEL_FLOOR) - MEL_LOG_CENTRE) / MEL_LOG_SCALE
+
+
+def mel_amplitude(mel: Tensor) -> Tensor:
+    """Amplitude of `log_mel`'s values, same shape, 0 and up."""
+    return (torch.exp(mel * MEL_LOG_SCALE + MEL_LOG_CENTRE) - MEL_FLOOR).clamp_min(0).sqrt()
 
 
 def stft(wave: Tensor, n_fft: int = STFT_FFT, hop: int = STFT_HOP) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
-from hsm.audio import RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, istft, stft
+from hsm.audio import RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, istft, pad_to_multiple, stft
 from hsm.records import Audio
 
 BLOCK_S = 20.0  # memory stays constant: this much sound is in the frequency domain at a time
@@ -41,7 +42,7 @@ def apply_mask(audio: Audio, mask: Tensor) -> Audio:
         The filtered sound with the input's rate, channels and length.
     """
     scale = audio.rate_hz / RATE_HZ
-    n_fft = 2 * max(8, round(STFT_FFT * scale / 2))
+    n_fft = 2 * next_fast_len(max(8, round(STFT_FFT * scale / 2)))  # without large prime factors
     hop = n_fft // 2
     top = mask[:, -TOP_BINS:].mean(1, keepdim=True)  # (T, 1)
     extended = torch.cat([mask, top], 1)  # (T, 514)
@@ -57,8 +58,10 @@ def apply_mask(audio: Audio, mask: Tensor) -> Audio:
         # |margin|------ block ------|margin|: the margins give the block's edges their neighbours
         end = min(length, begin + block)
         left, right = max(0, begin - margin), min(length, end + margin)
-        piece = stft(wave[:, left:right], n_fft, hop)  # (channels, t, f)
+        # Whole hops: behind the last frame's centre the inverse would divide by a vanishing window.
+        padded = pad_to_multiple(wave[:, left:right], hop)
+        piece = stft(padded, n_fft, hop)  # (channels, t, f)
         frames = (left + torch.arange(piece.shape[1]) * hop) / audio.rate_hz * RATE_HZ / STFT_HOP
-        filtered = istft(piece * _at(extended, frames, bins), right - left, n_fft, hop)
+        filtered = istft(piece * _at(extended, frames, bins), padded.shape[1], n_fft, hop)
         out[:, begin:end] = filtered[:, begin - left : end - left].numpy()
     return Audio(out, audio.rate_hz)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -300,17 +300,18 @@ class HSM:
         return self.listen(audio).global_feature
 
     def _understand(self, instruction: str | Instruction, options: SeparationOptions) -> Instruction:
+        """The instruction after the caller's corrections; text is not read where both parts are given."""
         if isinstance(instruction, str):
-            if options.description is not None:  # the visitor has corrected what was understood
-                return Instruction(options.operation or "extract", options.description, instruction)
+            if options.operation is not None and options.description is not None:
+                return Instruction(options.operation, options.description, instruction)
             instruction = self.parse(instruction)
-        return Instruction(
+        if options.operation is None and options.description is None:
+            return instruction
+        return replace(
+            instruction,
             operation=options.operation or instruction.operation,
             description=options.description or instruction.description,
-            text=instruction.text,
-            parser=instruction.parser,
-            confidence=instruction.confidence,
-            descriptions=instruction.descriptions if options.description is None else (),
+            descriptions=() if options.description else instruction.descriptions,
         )
 
     def _condition(self, wish: Instruction) -> tuple[TextCondition, Tensor]:

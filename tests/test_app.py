@@ -17,10 +17,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import app
-from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
+from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions, steps
 from hsm.mixing import mix
 from hsm.pipeline import STAGES
-from page import layout, requests, steps
 
 NOBODY_WAITS_S = 20.0
 
@@ -58,7 +57,7 @@ def bad_file(folder: Path, kind: str) -> str | None:
     elif kind == "silent":
         soundfile.write(path, np.zeros(8_000), 8_000)
     elif kind == "long":
-        soundfile.write(path, np.zeros(int(8_000 * (requests.LONGEST_S + 1))), 8_000, subtype="PCM_U8")
+        soundfile.write(path, np.zeros(int(8_000 * (app.LONGEST_S + 1))), 8_000, subtype="PCM_U8")
     return str(path)
 
 
@@ -102,16 +101,16 @@ def test_corrections_overrule_the_instruction(handlers: app.Handlers, sound: str
 
 
 def test_a_description_alone_is_enough() -> None:
-    wish, options = requests.read_wish("", "remove", "rain")
+    wish, options = app.read_wish("", "remove", "rain")
     assert isinstance(wish, Instruction)
     assert (wish.operation, wish.description, options.description) == ("remove", "rain", "rain")
 
 
 def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: str) -> None:
-    assert [v["is_valid"] for v in requests.check_request(sound, "rain", requests.AS_UNDERSTOOD, "")] == [
+    assert [v["is_valid"] for v in app.check_request(sound, "rain", app.AS_UNDERSTOOD, "")] == [
         True
     ] * 4
-    assert [v["is_valid"] for v in requests.check_request(sound, "", "", "", False)] == [
+    assert [v["is_valid"] for v in app.check_request(sound, "", "", "", False)] == [
         True,
         False,
         True,
@@ -119,7 +118,7 @@ def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: 
         True,
     ]
     text = bad_file(tmp_path, "text")
-    assert [v["is_valid"] for v in requests.check_request(text, "rain", "", "")] == [False, True, True, True]
+    assert [v["is_valid"] for v in app.check_request(text, "rain", "", "")] == [False, True, True, True]
 
 
 def test_every_stage_is_reported_before_the_result(handlers: app.Handlers, sound: str) -> None:
@@ -155,16 +154,16 @@ def test_a_request_that_is_given_up_ends_at_its_next_stage(sound: str) -> None:
 
 
 def test_a_fault_of_ours_is_not_dressed_up_as_the_visitors() -> None:
-    with pytest.raises(ZeroDivisionError), requests.page_errors():
+    with pytest.raises(ZeroDivisionError), app.page_errors():
         _ = 1 / 0
-    with pytest.raises(gr.Error, match="&lt;b&gt;"), requests.page_errors():
+    with pytest.raises(gr.Error, match="&lt;b&gt;"), app.page_errors():
         raise HSMError("<b>.wav is silent")
 
 
 def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) -> None:
-    results = layout.Results(*(name for name in layout.Results.__dataclass_fields__))  # type: ignore[arg-type]
+    results = app.Results(*(name for name in app.Results.__dataclass_fields__))  # type: ignore[arg-type]
     run = app.run(handlers, results)
-    updates = list(run(sound, "extract the rain", requests.AS_UNDERSTOOD, "", False))
+    updates = list(run(sound, "extract the rain", app.AS_UNDERSTOOD, "", False))
     filled = [set(update) for update in updates[1:]]
     first_sound = next(i for i, names in enumerate(filled) if "target" in names)
     pictures = [
@@ -175,22 +174,25 @@ def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) ->
 
 
 def test_two_requests_never_share_a_folder() -> None:
-    folders = {requests.request_folder() for _ in range(20)}
+    folders = {app.request_folder() for _ in range(20)}
     assert len(folders) == 20
     for folder in folders:
         folder.rmdir()
 
 
 def test_every_example_is_there_with_its_sources() -> None:
-    for example in layout.read_examples():
-        assert (layout.ASSETS / example["file"]).is_file()
-        assert example["title"] and example["instruction"] and example["made_with"] and example["sources"]
+    for example in app.read_examples():
+        assert (app.ASSETS / example["file"]).is_file()
+        assert example["title"]
+        assert example["instruction"]
+        assert example["made_with"]
+        assert example["sources"]
 
 
 def test_the_footer_says_what_the_weights_may_be_used_for() -> None:
-    assert "non-commercial" in layout.footer([])
+    assert "non-commercial" in app.footer([])
     assert (
-        "Where the examples come from" in layout.footer(layout.read_examples()) or not layout.read_examples()
+        "Where the examples come from" in app.footer(app.read_examples()) or not app.read_examples()
     )
 
 

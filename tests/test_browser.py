@@ -13,9 +13,8 @@ import pytest
 import app
 from hsm import HSM, Audio
 from hsm.pipeline import STAGES
-from page.layout import read_examples
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 40_000
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
@@ -76,7 +75,7 @@ def page(browser, url: str, request: pytest.FixtureRequest) -> Iterator[object]:
 
 
 def choose_first_example(page) -> None:
-    if not read_examples():
+    if not app.read_examples():
         missing("assets/examples.json lists no examples")
     page.locator("button.example").first.click()
 

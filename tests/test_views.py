@@ -194,5 +194,7 @@ def test_the_report_marks_done_running_and_waiting_stages() -> None:
     report = stage_report(("parse", "render", "more"), {"parse": 0.5, "render": 1.25}, "render", "busy", 0.3)
     states = [part.split('"')[0] for part in report.split('<li class="')[1:]]
     assert states == ["done", "running", "waiting"]
-    assert "1.25 s" in report and 'value="0.300"' in report and "busy" in report
+    assert "1.25 s" in report
+    assert 'value="0.300"' in report
+    assert "busy" in report
     assert empty_report(("parse",)).count('class="waiting"') == 1

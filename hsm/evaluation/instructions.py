@@ -28,8 +28,7 @@ SOUNDS = (
 )  # fmt: skip
 # Words that carry no sound: neither needed nor wrong in a description.
 _NEUTRAL = frozenset(
-    "a an the this that these those some any all of in on at to and or as well plus while both is are was were be being been by from for with it its my our his "
-    "her their sound sounds or".split()
+    ["a", "an", "the", "this", "that", "these", "those", "some", "any", "all", "of", "in", "on", "at", "to", "and", "or", "as", "well", "plus", "while", "both", "is", "are", "was", "were", "be", "being", "been", "by", "from", "for", "with", "it", "its", "my", "our", "his", "her", "their", "sound", "sounds", "or"]
 )
 
 

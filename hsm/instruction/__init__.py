@@ -8,7 +8,7 @@ parser for all others; `language_model.py` asks a large language model where one
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hsm.instruction.grammar import read, read_command
@@ -17,7 +17,7 @@ from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text
 from hsm.records import Instruction
 
-__all__ = ["Parser", "parse_instruction"]
+__all__ = ["OfflineParser", "Parser", "parse_instruction"]
 
 
 class Parser(Protocol):
@@ -58,3 +58,14 @@ def parse_instruction(text: str, neural: Parser | None = None) -> Instruction:
         descriptions=split_targets(reading.description),
         note=note,
     )
+
+
+@dataclass(frozen=True)
+class OfflineParser:
+    """`parse_instruction` as a parser: the grammar, then the trained parser where there is one."""
+
+    neural: Parser | None = None
+
+    def parse(self, text: str) -> Instruction:
+        """Understand one; raises `HSMError` where no sound is named."""
+        return parse_instruction(text, self.neural)

@@ -98,13 +98,15 @@ def _fill(template: str, rng: random.Random, captions: list[str]) -> tuple[str, 
 
 
 def _misspell(text: str, marks: str, rng: random.Random) -> tuple[str, str]:
-    """One or two slips of the keyboard; marks move along."""
+    """One to three slips of the keyboard, half of the time in the command's words only; marks move along."""
+    command_only = "1" in marks and "0" * 6 in marks and rng.random() < 0.5
     for _ in range(rng.choice((1, 1, 2, 3))):
-        if len(text) < 4:
+        places = [i for i in range(1, len(text) - 2) if not (command_only and marks[i] == "1")]
+        if not places:
             break
-        at, slip = rng.randrange(1, len(text) - 1), rng.random()
+        at, slip = rng.choice(places), rng.random()
         if slip < 0.3:
-            text = text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+            text, marks = _swap(text, at), _swap(marks, at)
         elif slip < 0.6:
             text, marks = text[:at] + text[at + 1 :], marks[:at] + marks[at + 1 :]
         elif slip < 0.8:
@@ -112,6 +114,10 @@ def _misspell(text: str, marks: str, rng: random.Random) -> tuple[str, str]:
         else:
             text = text[:at] + _KEYS.get(text[at], text[at]) + text[at + 1 :]
     return text, marks
+
+
+def _swap(text: str, at: int) -> str:
+    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +159,7 @@ def generate(rng: random.Random, captions: list[str] | None = None) -> Example:
 
 def _dress(text: str, marks: str, label: int, rng: random.Random) -> Example:
     """Capitals, final marks and typing slips."""
-    if rng.random() < 0.14:
+    if rng.random() < 0.2:
         text, marks = _misspell(text, marks, rng)
     look = rng.random()
     if look < 0.4:
@@ -162,7 +168,7 @@ def _dress(text: str, marks: str, label: int, rng: random.Random) -> Example:
         text = text.upper()
     elif look < 0.5:
         text = text.lower()
-    elif look < 0.53:
+    elif look < 0.56:
         kept = [(c, m) for c, m in zip(text, marks, strict=True) if c != "'"]
         text, marks = "".join(c for c, _ in kept), "".join(m for _, m in kept)
     end = rng.choice(("", "", "", ".", ".", "!", "?", "...", "!!"))

@@ -49,14 +49,16 @@ _ALL = (
     r"(?:(?:absolutely\s+)?(?:everything|every thing|anything|all|every sound|every other sound)"
     r"(?:\s+(?:else|of it|the rest|(?:the\s+)?(?:other\s+)?sounds?|(?:the\s+)?noises?|(?:the\s+)?audio))?)"
 )
-_BUT = r"(?:,?\s*(?:but|except(?:\s+for)?|excepting|apart from|other than|besides|aside from|save for|excluding|bar)\b(?:\s+not)?)"
+_BUT = r"(?:,?\s*(?:but|except(?:\s+for)?|excepting|apart from|other than|besides|aside from|save for|excluding|without|bar)\b(?:\s+not)?)"
 
 _LEADING = _re(rf"^(?:{GREETING}\b[\s,!.:;-]*|{REQUEST})+")
-_TRAILING = _re(rf"(?:[\s,.!?;:\"-]|\b{TRAILER}(?=[\s,.!?]*$)|\b{WHERE}(?=[\s,.!?]*$))+$")
+_TRAILING = _re(rf"\b(?:{TRAILER}|{WHERE})$")
+_END_MARKS = " ,.!?;:\"-"
+_LONGEST_END = 60  # characters searched for a polite ending, so that time stays linear in the text
 _ARTICLE = _re(rf"^(?:(?:{DETERMINERS})\s+)+")
 _SOUND_OF = _re(r"^(?:(?:sounds?|noises?|audio)\s+(?:of|made by|coming from|from)\s+)")
 _ONLY = _re(r"^(?:only|just|solely|nothing but|nothing except(?: for)?|nothing other than)\s+")
-_ONLY_AFTER = _re(r"[\s,]+(?:only|alone|and nothing else|by itself|on its own|and that's it)$")
+_ONLY_AFTER = _re(r"[\s,](?:only|alone|and nothing else|by itself|on its own|and that's it)$")
 _COMMAND = _re(rf"^(?:just|only|simply|now|also|then|please)?\s*(?:(?P<neg>{_NOT})\s+)?(?:just|only|simply)?\s*{_VERB}\b[\s:-]*(?P<rest>.*)$")
 _EXCEPTION = _re(rf"^(?:nothing(?P<none>){_BUT}|{_ALL}{_BUT})\s+(?P<rest>.+)$")
 _NO_X = _re(r"^(?:no more|no|without(?: any)?|not|minus|sans)\s+(?P<rest>.+)$")
@@ -77,12 +79,22 @@ _NOTHING = _re(
 )
 
 
+def _cut_end(text: str) -> str:
+    """Text without final marks, politeness and places in the file."""
+    while True:
+        text = text.rstrip(_END_MARKS)
+        end = _TRAILING.search(text, max(0, len(text) - _LONGEST_END))
+        if end is None:
+            return text
+        text = text[: end.start()]
+
+
 def trim(description: str) -> str:
     """Cut politeness, places in the file, articles and quotation marks off a description."""
     before = None
     while before != description:
         before = description
-        description = _TRAILING.sub("", description).strip(" \t'\"“”.,;:!?-–—()[]{}<>*_#")
+        description = _cut_end(description).strip(" \t'\"“”.,;:!?-–—()[]{}<>*_#")
         description = _SOUND_OF.sub("", _ARTICLE.sub("", description))
     first = description.split(" ", 1)[0]
     if first[:1].isupper() and first[1:].islower():
@@ -101,7 +113,7 @@ def _flip(operation: Operation) -> Operation:
 
 def _read(operation: Operation, rest: str, certain: bool = True, caption: bool = False) -> Reading:
     """Finish a reading: an exception or an "only" inside the object, a second clause, the trimmings."""
-    rest = _TRAILING.sub("", rest)
+    rest = _cut_end(rest)
     exception = _EXCEPTION.match(rest)
     if exception:  # "remove everything but X" keeps X; "keep nothing but X" keeps X
         operation = operation if exception["none"] is not None else _flip(operation)
@@ -111,7 +123,7 @@ def _read(operation: Operation, rest: str, certain: bool = True, caption: bool =
     if len(pieces) > 1 and not names_nothing(trim(pieces[0])):
         certain, rest = False, pieces[0]
     if operation == "extract":
-        rest = _ONLY_AFTER.sub("", rest)
+        rest = _ONLY_AFTER.sub("", rest).rstrip(_END_MARKS)
     description = trim(rest)
     certain = certain and not _DOUBT.search(description) and len(description.split()) <= 10
     return Reading(operation, description, certain, caption)
@@ -129,7 +141,7 @@ def read(text: str) -> Reading:
     Raises:
         HSMError: no sound is named.
     """
-    reading = _read_body(_TRAILING.sub("", _LEADING.sub("", text)))
+    reading = _read_body(_cut_end(_LEADING.sub("", text)))
     if names_nothing(reading.description):
         raise nothing_to_separate(text)
     return reading
@@ -137,7 +149,7 @@ def read(text: str) -> Reading:
 
 def read_command(text: str) -> Reading | None:
     """The reading where the whole sentence is one known command, None where there is any doubt."""
-    reading = _read_body(_TRAILING.sub("", _LEADING.sub("", text)))
+    reading = _read_body(_cut_end(_LEADING.sub("", text)))
     sure = reading.certain and not reading.caption and not names_nothing(reading.description)
     return reading if sure else None
 

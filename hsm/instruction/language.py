@@ -23,7 +23,7 @@ _WORDS = {
     "Turkish": "kaldır çıkar sadece sesi sesini köpek müziği istiyorum lütfen hariç bir ve olmadan",
     "Swedish": "och inte utan ta bort endast behåll ljudet hunden rösten musiken jag vill allt utom tack ett",
 }  # fmt: skip
-_SHARED = frozenset("a an the of in on and or to is that this i it no not please remove extract keep only without dog music voice sound from".split())
+_SHARED = frozenset(["a", "an", "the", "of", "in", "on", "and", "or", "to", "is", "that", "this", "i", "it", "no", "not", "please", "remove", "extract", "keep", "only", "without", "dog", "music", "voice", "sound", "from"])
 _LISTS = {language: frozenset(words.split()) - _SHARED for language, words in _WORDS.items()}
 _COUNTED = 4
 

@@ -76,19 +76,15 @@ play of children; a player dribbling a basketball; a tape being rewound; a recor
 hold music on the phone; a cash drawer; a save point jingle; a penalty save and the crowd; an isolated thunder clap; a lonely bird; only child laughing; hearing test tones; a listening device bleeping; a silent alarm clicking; a noise gate opening;
 a deleted scene; a woman wants a taxi and whistles; a dog wants to go out; a man hates his car and kicks it; a crying child that needs its mother; an annoying bug zapper; a loud bang; a too loud television; an unbearably high whistle; nothing but birds in a forest
 """
-_ADJECTIVES = (
-    "loud quiet soft distant faint deep high low high-pitched sharp muffled steady rhythmic old big small little heavy light fast slow angry happy excited sad "
-    "male female young metallic electronic mechanical wooden hollow repeated continuous intermittent echoing gentle rough squeaky creaky noisy tiny huge "
-    "lone single many several two three some wild busy outdoor indoor electric acoustic vintage modern rusty wet dry warm cold bright dark harsh smooth"
-).split()
+_ADJECTIVES = ["loud", "quiet", "soft", "distant", "faint", "deep", "high", "low", "high-pitched", "sharp", "muffled", "steady", "rhythmic", "old", "big", "small", "little", "heavy", "light", "fast", "slow", "angry", "happy", "excited", "sad", "male", "female", "young", "metallic", "electronic", "mechanical", "wooden", "hollow", "repeated", "continuous", "intermittent", "echoing", "gentle", "rough", "squeaky", "creaky", "noisy", "tiny", "huge", "lone", "single", "many", "several", "two", "three", "some", "wild", "busy", "outdoor", "indoor", "electric", "acoustic", "vintage", "modern", "rusty", "wet", "dry", "warm", "cold", "bright", "dark", "harsh", "smooth"]
 _PLACES = (
     "in the background; in the distance; nearby; outside; inside a room; in a park; in the street; on the street; in a church; in the kitchen; in a forest; at night; in the morning; "
     "on a roof; on a tin roof; on gravel; on a wooden floor; in the snow; on a beach; at the harbour; at a station; in a stadium; in a cafe; in a restaurant; in an office; in a cave; in the bathroom; "
     "through a wall; next door; far away; close by; up close; down the road; in the woods; on a farm; under water; over a loudspeaker; on the radio; on the phone; at the end; at the beginning; "
     "in the left channel; by the window; behind the speaker; from afar; on the train; in the car; in the garden; upstairs; in the hallway; with echo; with reverb; all the time; over and over"
 )
-_MANNER = "loudly quietly softly slowly quickly repeatedly continuously constantly gently angrily happily rapidly steadily briefly twice rhythmically".split()
-_OWNERS = "my neighbour's; the neighbour's; my brother's; my daughter's; the teacher's; the old man's; the lady's; our; my; his; her; their; my friend's; grandpa's; the kid's; the driver's".split("; ")
+_MANNER = ["loudly", "quietly", "softly", "slowly", "quickly", "repeatedly", "continuously", "constantly", "gently", "angrily", "happily", "rapidly", "steadily", "briefly", "twice", "rhythmically"]
+_OWNERS = ["my neighbour's", "the neighbour's", "my brother's", "my daughter's", "the teacher's", "the old man's", "the lady's", "our", "my", "his", "her", "their", "my friend's", "grandpa's", "the kid's", "the driver's"]
 _LINKS = ("while", "as", "followed by", "with", "over", "and then", "before", "during", "and", "and", "and", "then", "after")
 
 

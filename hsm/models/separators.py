@@ -40,7 +40,6 @@ class _Separator(nn.Module):
         self.kind = nn.Parameter(torch.randn(4, width) * 0.02)  # global, caption, task, local
         self.blocks = nn.ModuleList(TransformerBlock(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.global_out = nn.Linear(width, feature_width)
 
     def _condition(self, global_feature: Tensor, text: TextCondition) -> Tensor:
         return torch.cat(
@@ -58,8 +57,20 @@ class _Separator(nn.Module):
         return torch.cat([one, text.mask, one, one.expand(-1, patches)], 1)[:, None, None, :]  # (B, 1, 1, N)
 
 
+def _change(width: int, feature_width: int) -> nn.Linear:
+    """A head that predicts the change from the mixture's feature to the target's; none at first."""
+    head = nn.Linear(width, feature_width)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
 class GlobalSeparator(_Separator):
-    """H1: [G_mix, T_cap, T_task] to Ĝ."""
+    """H1: [G_mix, T_cap, T_task] to Ĝ, as a change of G_mix."""
+
+    def __init__(self, config: SeparatorConfig, feature_width: int, text_width: int) -> None:
+        super().__init__(config, feature_width, text_width)
+        self.global_out = _change(config.width, feature_width)
 
     def forward(self, global_mixture: Tensor, text: TextCondition) -> Tensor:
         """Predict the target's global feature.
@@ -75,7 +86,7 @@ class GlobalSeparator(_Separator):
         mask = self._mask(text, 0)
         for block in self.blocks:
             x = block(x, mask)
-        out: Tensor = self.global_out(self.norm(x[:, 0]))
+        out: Tensor = global_mixture + self.global_out(self.norm(x[:, 0]))
         return out
 
 
@@ -84,25 +95,21 @@ class LocalSeparation(NamedTuple):
 
     Args:
         local: Ŝ (B, P, D).
-        global_feature: (B, D), the last layer's output at the global token, trained towards G of the
-            target. Departure: the paper names no loss there; without one nothing would train the last
-            layer's attention from the global token, which is what Figure 6 shows.
         attention: (B, heads, P), the last layer's attention from the global token to the patches,
-            normalised over the patches.
+            normalised over the patches. Paper: Fig. 6.
     """
 
     local: Tensor
-    global_feature: Tensor
     attention: Tensor
 
 
 class LocalSeparator(_Separator):
-    """H2: [Ĝ, T_cap, T_task] and S_mix to Ŝ."""
+    """H2: [Ĝ, T_cap, T_task] and S_mix to Ŝ, as a change of S_mix."""
 
     def __init__(self, config: SeparatorConfig, feature_width: int, text_width: int) -> None:
         super().__init__(config, feature_width, text_width)
         self.local_in = nn.Linear(feature_width, config.width)
-        self.local_out = nn.Linear(config.width, feature_width)
+        self.local_out = _change(config.width, feature_width)
 
     def forward(self, local_mixture: Tensor, global_target: Tensor, text: TextCondition) -> LocalSeparation:
         """Predict the target's local features.
@@ -113,7 +120,7 @@ class LocalSeparator(_Separator):
             text: the condition.
 
         Returns:
-            Ŝ, the global token's output and its attention.
+            Ŝ and the global token's attention.
         """
         patches = local_mixture.shape[1]
         columns = torch.arange(patches // PATCH_BANDS, device=local_mixture.device)
@@ -127,7 +134,6 @@ class LocalSeparator(_Separator):
         attention = weights[:, :, 0, -patches:].float()  # (B, heads, P)
         x = self.norm(last(x, mask))
         return LocalSeparation(
-            local=self.local_out(x[:, -patches:]),
-            global_feature=self.global_out(x[:, 0]),
+            local=local_mixture + self.local_out(x[:, -patches:]),
             attention=attention / attention.sum(-1, keepdim=True),
         )

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hsm.audio import log_mel
-from hsm.models.audiomae import AudioMAE
+from hsm.audio import log_mel, mel_amplitude
+from hsm.models.audiomae import AudioMAE, to_patches
 from hsm.models.mask_renderer import Guidance
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import TextCondition
@@ -26,6 +26,8 @@ class SeparationBatch(NamedTuple):
         local_target: S of the target alone (B, P, D).
         global_target: G of the target alone (B, D).
         text: the condition.
+        activity: (B, P), the target's share of each patch of the mixture times its loudness there, sums
+            to 1: where the target is to be found.
     """
 
     local_mixture: Tensor
@@ -33,6 +35,14 @@ class SeparationBatch(NamedTuple):
     local_target: Tensor
     global_target: Tensor
     text: TextCondition
+    activity: Tensor
+
+
+def patch_activity(target: Tensor, other: Tensor) -> Tensor:
+    """Where the target is to be found, from log-mels (B, T, M) of target and rest: (B, P), sums to 1."""
+    loud, rest = (to_patches(mel_amplitude(mel)).mean(-1) for mel in (target, other))  # (B, P)
+    activity = loud * loud / (loud + rest + 1e-6) + 1e-8
+    return activity / activity.sum(1, keepdim=True)
 
 
 class FrozenFeatures:
@@ -58,8 +68,9 @@ class FrozenFeatures:
         # Row 0 is the target: "extract" describes it, "remove" describes the other one.
         texts = [pair[int(t)] for pair, t in zip(batch.wordings, task.tolist(), strict=True)]
         features = self.context.captions.features(texts)[0].to(device)
+        mel = log_mel(torch.cat([mixture, target, mixture - target]))  # (3 B, T, M)
         with torch.autocast(device.type, torch.bfloat16):
-            local = self.encoder(log_mel(torch.cat([mixture, target])))  # (2 B, P, D)
+            local = self.encoder(mel[: 2 * size])  # (2 B, P, D)
             whole = self.q_audio.audio(local)  # (2 B, D)
             caption = self.q_audio.text(features)  # (B, L, D)
         words = self.context.captions.task.to(device)  # (2, W)
@@ -69,6 +80,7 @@ class FrozenFeatures:
             local_target=local[size:].float(),
             global_target=whole[size:].float(),
             text=TextCondition(caption.float(), features.mask, words[task]),
+            activity=patch_activity(mel[size : 2 * size], mel[2 * size :]),
         )
 
 

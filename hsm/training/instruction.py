@@ -17,7 +17,7 @@ from hsm.instruction.generator import Example, examples
 from hsm.instruction.neural import InstructionNet, NeuralParser
 from hsm.text import load_text_encoder
 
-BATCH, PEAK_RATE, MUON_RATE, WARM_UP_STEPS, POOL = 64, 2e-3, 0.02, 100, 48
+BATCH, PEAK_RATE, MUON_RATE, WARM_UP_STEPS, POOL = 64, 3e-3, 0.02, 100, 64
 MINILM = TextConfig(encoder="minilm", width=384, max_tokens=64)
 
 
@@ -60,10 +60,7 @@ def train_parser(out: Path, minutes: float, captions: list[str], seed: int) -> N
     torch.manual_seed(seed)
     encoder = load_text_encoder(MINILM)
     parser = NeuralParser(InstructionNet(encoder.width), encoder)
-    averaged = torch.optim.swa_utils.AveragedModel(
-        parser.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
-    )
-    matrices = [p for n, p in parser.net.named_parameters() if p.ndim == 2 and n.startswith(("blocks", "near")) and min(p.shape) > 8]
+    matrices = [p for n, p in parser.net.named_parameters() if p.ndim == 2 and n.startswith(("blocks", "near", "last")) and min(p.shape) > 8]
     others = [p for p in parser.net.parameters() if all(p is not matrix for matrix in matrices)]
     optimisers = [torch.optim.Muon(matrices, lr=MUON_RATE, weight_decay=0.01), torch.optim.AdamW(others, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))]
     start = saved = time.monotonic()
@@ -76,23 +73,21 @@ def train_parser(out: Path, minutes: float, captions: list[str], seed: int) -> N
         for optimiser, peak in zip(optimisers, (MUON_RATE, PEAK_RATE), strict=True):
             optimiser.param_groups[0]["lr"] = peak * scale
         parser.net.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = losses(parser, batch)
+        loss = losses(parser, batch)
         parser.net.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parser.net.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
-        averaged.update_parameters(parser.net)
         running += (loss.item() - running) / min(step + 1, 100)
         if step % 100 == 0:
             print(f"instruction step {step:6d}  {60 * minutes * part:6.0f} s  loss {running:.4f}", flush=True)
         if time.monotonic() - saved > 120:
-            _save(averaged.module, encoder, out)
+            _save(parser, out)
             saved = time.monotonic()
-    _save(averaged.module, encoder, out)
+    _save(parser, out)
 
 
-def _save(net: nn.Module, encoder: object, out: Path) -> None:
+def _save(parser: NeuralParser, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(NeuralParser(net, encoder).state(), out)  # type: ignore[arg-type]
+    save_file(parser.state(), out)

@@ -18,7 +18,7 @@ from hsm.errors import HSMError
 from hsm.training.stages import Stage
 
 CHECKPOINT = "checkpoint.pt"
-MATRIX_PARTS = (".feed.", "attention.")  # matrices inside blocks, for Muon
+MATRIX_PARTS = ("feed.", "attention.")  # matrices inside blocks, for Muon
 
 
 @dataclass(frozen=True)

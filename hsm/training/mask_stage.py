@@ -71,7 +71,7 @@ class MaskStage(Stage):
     def _described_logits(self, mixture: Tensor, magnitude: Tensor, texts: list[str], row: Tensor) -> Tensor:
         features = self.context.captions.features(texts)[0].to(self.device)
         row = row.to(self.device)
-        task = torch.randint(0, 2, row.shape, device=self.device)  # (Q,)
+        task = torch.randint(0, 2, row.shape).to(self.device)  # (Q,)
         with torch.autocast(self.device.type, torch.bfloat16):
             guidance = None
             if self.separators is not None and torch.rand(()) >= UNGUIDED_SHARE:

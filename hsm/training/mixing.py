@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from hsm.audio import RATE_HZ, WORKING_RMS
+from hsm.errors import HSMError
 from hsm.manifest import Clip, conflict
 from hsm.training.captions import draw_wording
 from hsm.training.clip_store import ClipStore
+
+TRIES = 1_000  # draws before a manifest is blamed
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,9 @@ class Mixer:
         self.store, self.settings = store, settings
         self.rng = np.random.default_rng(seed)
         everything = np.array([i for i, clip in enumerate(store.clips) if clip.split == split])
+        if len(everything) == 0:
+            splits = ", ".join(sorted({clip.split for clip in store.clips}))
+            raise HSMError(f"manifest: no clip is of split {split!r}; it has {splits}.")
         focus = np.array([i for i in everything if store.clips[i].group == settings.focus_group], dtype=int)
         self._pools = [(everything, sampling_weights(store.clips, everything))]
         if len(focus):
@@ -137,17 +143,19 @@ class Mixer:
     def pair(self) -> tuple[int, int]:
         """Two clips that may be mixed."""
         first = self.draw_clip()
-        while True:
-            second = self.draw_clip()
-            if not conflict(self.store.clips[first], self.store.clips[second]):
-                return first, second
+        return first, self._beside((first,))
 
-    def _absent(self, pair: tuple[int, int]) -> str:
+    def _beside(self, taken: tuple[int, ...]) -> int:
+        """A clip that may be mixed with all of these."""
         clips = self.store.clips
-        while True:
+        for _ in range(TRIES):
             other = self.draw_clip()
-            if not any(conflict(clips[other], clips[i]) for i in pair):
-                return draw_wording(clips[other], self.rng)
+            if not any(conflict(clips[other], clips[i]) for i in taken):
+                return other
+        raise HSMError(
+            f"manifest: found no clip to mix with {' and '.join(repr(clips[i].caption) for i in taken)} in "
+            f"{TRIES} tries; wanted clips of at least three classes that do not include one another."
+        )
 
     def batch(self, size: int) -> MixtureBatch:
         """Draw a batch of `size` mixtures."""
@@ -164,6 +172,6 @@ class Mixer:
         return MixtureBatch(
             sources=sources,
             wordings=[(draw_wording(clips[a], self.rng), draw_wording(clips[b], self.rng)) for a, b in pairs],
-            absent=[self._absent(pair) for pair in pairs],
+            absent=[draw_wording(clips[self._beside(pair)], self.rng) for pair in pairs],
             clips=pairs,
         )

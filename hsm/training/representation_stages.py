@@ -136,8 +136,9 @@ class QAudioStage(Stage):
         rows = has_negative.nonzero()[:, 0]
         if len(rows) == 0:
             return similarity.new_zeros(())
-        wrong_text = torch.multinomial(weights[rows].softmax(1), 1)[:, 0]
-        wrong_audio = torch.multinomial(weights.t()[rows].softmax(1), 1)[:, 0]
+        # Drawn on the CPU, whose random state a checkpoint holds.
+        wrong_text = torch.multinomial(weights[rows].softmax(1).cpu(), 1)[:, 0].to(local.device)
+        wrong_audio = torch.multinomial(weights.t()[rows].softmax(1).cpu(), 1)[:, 0].to(local.device)
         every = torch.arange(size, device=local.device)
         audio_rows = torch.cat([every, rows, wrong_audio])
         text_rows = torch.cat([every, wrong_text, rows])

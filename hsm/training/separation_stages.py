@@ -13,13 +13,24 @@ from hsm.training.stages import Optimisation, Stage, StageContext
 
 P_GT = 0.1  # Paper: Sec. IV-C
 GLOBAL_WEIGHT, LOCAL_WEIGHT = 0.1, 1.0
-GLOBAL_TOKEN_WEIGHT = 0.1  # see LocalSeparation.global_feature
+ATTENTION_WEIGHT = 0.05
 
 
 def global_loss(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """1 - cosine and L1, both weights 1: loss and cosine. Paper: Eq. 5-7."""
     cosine = F.cosine_similarity(predicted, truth).mean()
     return 1 - cosine + F.l1_loss(predicted, truth), cosine
+
+
+def attention_loss(attention: Tensor, activity: Tensor) -> Tensor:
+    """KL divergence of the heads' mean attention (B, heads, P) from the target's activity (B, P).
+
+    Departure: the paper trains this attention through Ŝ alone, but nothing reads what the last layer
+    writes into the global token, so its attention would stay as it came; this trains it to say where
+    the target is.
+    """
+    mean = attention.mean(1).clamp_min(1e-9)  # (B, P)
+    return (activity * (activity.clamp_min(1e-9).log() - mean.log())).sum(1).mean()
 
 
 class SeparationStage(Stage):
@@ -63,12 +74,12 @@ class SeparationStage(Stage):
                 l_global, out["cosine"] = global_loss(predicted, batch.global_target)
                 out["cosine_mixture"] = F.cosine_similarity(batch.global_mixture, batch.global_target).mean()
                 loss = loss + (l_global if self.name == "global" else GLOBAL_WEIGHT * l_global)
-                switch = torch.rand(len(predicted), 1, device=self.device) < P_GT
+                switch = (torch.rand(len(predicted), 1) < P_GT).to(self.device)
                 condition = torch.where(switch, batch.global_target, predicted)
             if self.name != "global":
                 local = self.h2(batch.local_mixture, condition, batch.text)
                 out["l1"] = F.l1_loss(local.local.float(), batch.local_target)
                 out["l1_mixture"] = F.l1_loss(batch.local_mixture, batch.local_target)
-                token, out["token_cosine"] = global_loss(local.global_feature.float(), batch.global_target)
-                loss = loss + LOCAL_WEIGHT * out["l1"] + GLOBAL_TOKEN_WEIGHT * token
+                out["attention"] = attention_loss(local.attention, batch.activity)
+                loss = loss + LOCAL_WEIGHT * out["l1"] + ATTENTION_WEIGHT * out["attention"]
         return {"loss": loss, **out}

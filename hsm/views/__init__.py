@@ -1,4 +1,4 @@
-"""Pictures and sentences about a `Separation`; nothing here computes sound or knows a web page.
+"""Pictures and sentences about a `Separation`; nothing here computes sound or knows Gradio.
 
 `palette.py` holds the colours and draws no data; `spectrograms.py`, `attention.py` and `bank_map.py` draw
 one picture each and say it in words for those who cannot see it; `report.py` writes the lines beside them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from hsm.views.attention import attention_alt, attention_figure, attention_grid
 from hsm.views.bank_map import BankMap, bank_alt, bank_figure
 from hsm.views.palette import DARK, LIGHT, Palette, save_figure
-from hsm.views.report import empty_report, stage_report, understood_line
+from hsm.views.report import empty_report, instruction_json, separation_json, stage_report, understood_line
 from hsm.views.spectrograms import mel_db, spectrogram_alt, spectrogram_figure
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "bank_alt",
     "bank_figure",
     "empty_report",
+    "instruction_json",
     "mel_db",
     "save_figure",
+    "separation_json",
     "spectrogram_alt",
     "spectrogram_figure",
     "stage_report",

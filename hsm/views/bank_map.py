@@ -20,7 +20,7 @@ FEWEST_FOR_TSNE = 8
 
 def _unit(features: np.ndarray) -> np.ndarray:
     lengths: np.ndarray = np.linalg.norm(features, axis=-1, keepdims=True)
-    return np.divide(features, np.maximum(lengths, 1e-12))
+    return np.asarray(features / np.maximum(lengths, 1e-12))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,15 @@
-"""The lines of text beside the pictures, as small pieces of HTML."""
+"""The lines of text beside the pictures as small pieces of HTML, and everything as plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
+from typing import Any
 
-from hsm.records import Instruction
+from hsm.audio import COLUMN_SAMPLES, RATE_HZ
+from hsm.records import Instruction, Separation
+from hsm.views.attention import attention_grid
 
 SPOKEN = {
     "parse": ("Read", "the instruction: an operation and a description"),
@@ -80,3 +84,23 @@ def empty_report(stages: Sequence[str]) -> str:
     return stage_report(
         stages, {}, None, "Choose an example, or bring a sound and name what you want from it."
     )
+
+
+def instruction_json(instruction: Instruction) -> dict[str, Any]:
+    """An instruction as plain data."""
+    return asdict(instruction) | {"descriptions": list(instruction.descriptions)}
+
+
+def separation_json(separation: Separation) -> dict[str, Any]:
+    """What an API client wants to know beside the sound."""
+    mixture = separation.mixture
+    return {
+        "instruction": instruction_json(separation.instruction),
+        "duration_s": round(mixture.duration_s, 3),
+        "rate_hz": mixture.rate_hz,
+        "channels": mixture.channels,
+        "renderer": separation.options.renderer,
+        "attention_per_column": [round(float(share), 5) for share in attention_grid(separation).sum(1)],
+        "column_s": COLUMN_SAMPLES / RATE_HZ,
+        "timings_s": {stage: round(seconds, 3) for stage, seconds in separation.timings_s.items()},
+    }

@@ -43,7 +43,7 @@ def mel_db(audio: Audio, gain: float) -> np.ndarray:
     thin = max(1, math.ceil(frames / MOST_COLUMNS))
     powers = []
     # Window by window: ten minutes at once would need a gigabyte.
-    for window in wave.split(WINDOW_SAMPLES):
+    for window in torch.split(wave, WINDOW_SAMPLES):
         log_power = log_mel(pad_to_multiple(window, 160)) * 4.0 - 5.0  # (T, M), natural logarithm
         powers.append(log_power.exp())
     power = torch.cat(powers)[:frames]  # (T, M)

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hsm import HSM, Audio, Instruction, Separation, SeparationOptions
-from hsm.pipeline import STAGES
+from hsm.pipeline import HSM, STAGES
+from hsm.records import Audio, Instruction, Separation, SeparationOptions
 
 TICK_S = 0.25
-LISTENING = 0.4  # of the time of a separation, measured
+LISTENING = 0.4  # about this share of a separation's time goes into listening
 
 
 class Cancelled(RuntimeError):

@@ -1,0 +1,270 @@
+"""The whole way from a sound and a sentence to target and residual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
+from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S
+from hsm.pipeline import STAGES
+
+MakeSound = Callable[..., Audio]
+ASKED = "extract the dog barking"
+
+
+@pytest.fixture(scope="module")
+def awake_model() -> HSM:
+    """A tiny model whose zero-initialised weights were drawn too, so that every path matters."""
+    model = HSM.tiny(seed=1)
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules.values():
+        for parameter in module.parameters():
+            if parameter.ndim == 2 and not parameter.any():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return model
+
+
+def test_target_and_residual_sum_to_the_mixture(tiny_model: HSM, make_sound: MakeSound) -> None:
+    mixture = make_sound(12.0, 44_100, channels=2)
+    found = tiny_model.separate(mixture, ASKED)
+    for part in (found.target, found.residual):
+        assert (part.rate_hz, part.samples.shape) == (44_100, mixture.samples.shape)
+        assert np.abs(part.samples).max() > 0.01, "neither side is empty in a model that knows nothing"
+    assert np.allclose(found.target.samples + found.residual.samples, mixture.samples, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "rate_hz", "channels"),
+    [(0.1, 8_000, 1), (0.1, 192_000, 1), (1.0, 16_000, 8), (2.03, 48_000, 2), (0.001, 16_000, 1)],
+)
+def test_any_rate_length_and_number_of_channels_comes_back_as_it_went_in(
+    tiny_model: HSM, make_sound: MakeSound, duration_s: float, rate_hz: int, channels: int
+) -> None:
+    mixture = make_sound(duration_s, rate_hz, channels)
+    found = tiny_model.separate(mixture, ASKED)
+    assert found.target.samples.shape == mixture.samples.shape
+    assert found.target.rate_hz == rate_hz
+    assert np.abs(found.target.samples).max() < 2 * np.abs(mixture.samples).max(), "nothing blows up at an edge"
+    assert np.allclose(found.target.samples + found.residual.samples, mixture.samples, atol=1e-4)
+
+
+@pytest.mark.parametrize("tail_samples", [1, 255, 511])
+def test_no_click_at_the_end_of_a_sound_of_odd_length(
+    awake_model: HSM, make_sound: MakeSound, tail_samples: int
+) -> None:
+    mixture = make_sound((20 * 512 + tail_samples) / RATE_HZ)
+    target = awake_model.separate(mixture, ASKED).target
+    assert np.abs(target.samples[:, -600:]).max() < 2 * np.abs(mixture.samples[:, -2_000:]).max()
+
+
+@pytest.mark.parametrize("duration_s", [0.1, 1.0, 5.0, WINDOW_S])
+def test_attention_is_a_distribution_over_512_patches_and_zero_beyond_the_clip(
+    tiny_model: HSM, make_sound: MakeSound, duration_s: float
+) -> None:
+    found = tiny_model.separate(make_sound(duration_s), ASKED)
+    assert found.attention.shape == (PATCHES,)
+    assert found.attention_heads.shape == (2, PATCHES)
+    for attention in (found.attention, *found.attention_heads):
+        assert attention.min() >= 0
+        assert attention.sum() == pytest.approx(1, abs=1e-5)
+    columns = -(-round(duration_s * RATE_HZ) // COLUMN_SAMPLES)
+    assert (found.attention[: columns * PATCH_BANDS] > 0).all()
+    assert not found.attention[columns * PATCH_BANDS :].any()
+
+
+def test_a_longer_sound_has_attention_over_all_of_it(tiny_model: HSM, make_sound: MakeSound) -> None:
+    found = tiny_model.separate(make_sound(24.0), ASKED)
+    assert found.attention.shape == (150 * PATCH_BANDS,)
+    assert found.attention.min() > 0
+    assert found.attention.sum() == pytest.approx(1, abs=1e-5)
+    assert found.mask.shape == (24 * RATE_HZ // 512 + 1, 513)
+    assert found.mask.min() >= 0
+    assert found.mask.max() <= 1
+
+
+def test_stages_are_reported_in_their_order(tiny_model: HSM, make_sound: MakeSound) -> None:
+    told: list[tuple[str, float]] = []
+    tiny_model.separate(make_sound(2.0), ASKED, progress=lambda name, share: told.append((name, share)))
+    assert [name for name, _ in told] == [*STAGES, STAGES[-1]]
+    told.clear()
+    found = tiny_model.separate(make_sound(24.0), ASKED, progress=lambda name, share: told.append((name, share)))
+    assert list(dict.fromkeys(name for name, _ in told)) == list(STAGES)
+    for stage in STAGES:
+        shares = [share for name, share in told if name == stage]
+        assert shares == sorted(shares)
+        assert 0 <= shares[0] <= shares[-1] <= 1
+    assert set(found.timings_s) == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_exception_from_the_callback_stops_the_work(tiny_model: HSM, make_sound: MakeSound, stage: str) -> None:
+    class Cancelled(Exception):
+        pass
+
+    told: list[str] = []
+
+    def cancel(name: str, share: float) -> None:
+        told.append(name)
+        if name == stage:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        tiny_model.separate(make_sound(1.0), ASKED, progress=cancel)
+    assert told[-1] == stage
+
+
+def test_a_mixture_listened_to_once_separates_like_the_mixture_itself(
+    tiny_model: HSM, make_sound: MakeSound
+) -> None:
+    mixture = make_sound(13.0)
+    told: list[str] = []
+    listened = tiny_model.listen(mixture)
+    once = tiny_model.separate(listened, ASKED, progress=lambda name, share: told.append(name))
+    assert "local features" not in told, "what was heard is not computed again"
+    anew = tiny_model.separate(mixture, ASKED)
+    assert np.array_equal(once.target.samples, anew.target.samples)
+    assert np.array_equal(once.attention, anew.attention)
+    assert np.array_equal(once.global_mixture, tiny_model.global_feature(mixture))
+
+
+def test_silence_is_refused_with_its_length(tiny_model: HSM) -> None:
+    with pytest.raises(HSMError, match=r"2\.00 s are silent"):
+        tiny_model.separate(Audio(np.zeros(32_000), 16_000), ASKED)
+
+
+def test_a_pause_of_digital_silence_does_no_harm(tiny_model: HSM, make_sound: MakeSound) -> None:
+    samples = make_sound(30.0).samples.copy()
+    samples[:, 5 * RATE_HZ : 25 * RATE_HZ] = 0  # a whole window holds nothing
+    found = tiny_model.separate(Audio(samples, RATE_HZ), ASKED)
+    assert np.isfinite(found.mask).all()
+    assert np.isfinite(found.attention).all()
+    assert not found.target.samples[:, 6 * RATE_HZ : 24 * RATE_HZ].any()
+
+
+def test_channels_that_cancel_each_other_are_still_separated(tiny_model: HSM, make_sound: MakeSound) -> None:
+    left = make_sound(1.0).samples
+    found = tiny_model.separate(Audio(np.concatenate([left, -left]), RATE_HZ), ASKED)
+    assert np.isfinite(found.target.samples).all()
+    assert np.isfinite(found.global_mixture).all()
+
+
+def test_options_override_what_was_understood(tiny_model: HSM, make_sound: MakeSound) -> None:
+    listened = tiny_model.listen(make_sound(1.0))
+
+    def understood(instruction: str | Instruction, options: SeparationOptions) -> tuple[str, str]:
+        wish = tiny_model.separate(listened, instruction, options).instruction
+        return wish.operation, wish.description
+
+    assert understood("remove the dog", SeparationOptions()) == ("remove", "dog")
+    assert understood("remove the dog", SeparationOptions(operation="extract")) == ("extract", "dog")
+    corrected = SeparationOptions(operation="remove", description="a siren")
+    assert understood("extract the dog", corrected) == ("remove", "a siren")
+    assert understood("?!", corrected) == ("remove", "a siren"), "what is corrected need not be parsed"
+    given = Instruction("remove", "rain and wind", descriptions=("rain", "wind"))
+    assert understood(given, SeparationOptions()) == ("remove", "rain and wind")
+    assert understood(given, SeparationOptions(description="a siren")) == ("remove", "a siren")
+    wish = tiny_model.separate(listened, given, SeparationOptions(description="a siren")).instruction
+    assert wish.descriptions == ("a siren",), "sounds of the overridden description do not linger"
+
+
+def test_the_parsers_note_reaches_the_result(tiny_model: HSM, make_sound: MakeSound) -> None:
+    given = Instruction("extract", "Hund", note="not English", confidence=0.3, parser="guess")
+    wish = tiny_model.separate(make_sound(1.0), given).instruction
+    assert (wish.note, wish.confidence, wish.parser) == ("not English", 0.3, "guess")
+
+
+def test_an_instruction_that_names_no_sound_is_refused(tiny_model: HSM, make_sound: MakeSound) -> None:
+    with pytest.raises(HSMError):
+        tiny_model.separate(make_sound(1.0), "   ")
+
+
+@pytest.mark.parametrize("choice", [{"renderer": "magic"}, {"operation": "destroy"}])
+def test_unknown_options_are_refused_with_the_known_ones(choice: dict[str, str]) -> None:
+    with pytest.raises(HSMError, match="wanted one of"):
+        SeparationOptions(**choice)  # type: ignore[arg-type]
+
+
+def test_the_same_call_twice_gives_the_same_and_leaves_its_input_alone(
+    awake_model: HSM, make_sound: MakeSound
+) -> None:
+    mixture = make_sound(3.0, 22_050, channels=2)
+    before = mixture.samples.copy()
+    first, second = (awake_model.separate(mixture, ASKED) for _ in range(2))
+    assert np.array_equal(first.target.samples, second.target.samples)
+    assert np.array_equal(first.global_target, second.global_target)
+    assert np.array_equal(mixture.samples, before)
+    assert first.mixture is mixture
+
+
+def test_a_louder_mixture_is_masked_the_same(awake_model: HSM, make_sound: MakeSound) -> None:
+    quiet = make_sound(2.0)
+    loud = Audio(30 * quiet.samples, quiet.rate_hz)
+    masks = [awake_model.separate(audio, ASKED).mask for audio in (quiet, loud)]
+    assert np.allclose(*masks, atol=1e-3)
+
+
+def test_extracting_and_removing_are_two_sides_without_the_hierarchy(
+    awake_model: HSM, make_sound: MakeSound
+) -> None:
+    listened = awake_model.listen(make_sound(2.0))
+    kept, removed = (
+        awake_model.separate(listened, Instruction(operation, "dog"), SeparationOptions(hierarchy=False))
+        for operation in ("extract", "remove")
+    )
+    assert np.allclose(kept.target.samples, removed.residual.samples, atol=1e-5)
+    assert not np.allclose(kept.mask, removed.mask, atol=1e-2)
+
+
+def test_words_task_and_hierarchy_all_matter(awake_model: HSM, make_sound: MakeSound) -> None:
+    listened = awake_model.listen(make_sound(2.0))
+    usual = awake_model.separate(listened, Instruction("extract", "dog"))
+    other_words = awake_model.separate(listened, Instruction("extract", "rain on a tent"))
+    other_task = awake_model.separate(listened, Instruction("remove", "dog"))
+    text_alone = awake_model.separate(listened, Instruction("extract", "dog"), SeparationOptions(hierarchy=False))
+    for other in (other_words, other_task, text_alone):
+        assert not np.allclose(usual.mask, other.mask, atol=1e-3)
+    for other in (other_words, other_task):
+        assert not np.allclose(usual.global_target, other.global_target, atol=1e-4)
+        assert not np.allclose(usual.attention, other.attention, rtol=1e-3, atol=0)
+
+
+def test_a_change_late_in_a_long_sound_leaves_its_first_window_alone(
+    awake_model: HSM, make_sound: MakeSound
+) -> None:
+    samples = make_sound(30.0).samples.copy()
+    before = awake_model.separate(Audio(samples, RATE_HZ), ASKED).target.samples
+    samples[:, 20 * RATE_HZ :] *= -0.3
+    after = awake_model.separate(Audio(samples, RATE_HZ), ASKED).target.samples
+    assert np.array_equal(before[:, : 7 * RATE_HZ], after[:, : 7 * RATE_HZ])
+
+
+def test_the_global_feature_is_carried_from_window_to_window(awake_model: HSM, make_sound: MakeSound) -> None:
+    """The second half of a sound is asked differently when another sound came before it."""
+    tail = make_sound(WINDOW_S, seed=1).samples
+    masks = []
+    for seed in (2, 3):
+        head = make_sound(WINDOW_S - 2.56, seed=seed).samples * np.float32(seed)
+        found = awake_model.separate(Audio(np.concatenate([head, tail], 1), RATE_HZ), ASKED)
+        masks.append(found.mask[-200:])
+    assert not np.array_equal(*masks)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(HSMError, match="device: got 'toaster'"):
+        HSM.load(device="toaster")
+
+
+def test_the_same_seed_makes_the_same_tiny_model_and_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    one, two = HSM.tiny(seed=3), HSM.tiny(seed=3)
+    assert torch.equal(torch.rand(3), wanted)
+    for name, module in one.modules.items():
+        for a, b in zip(module.parameters(), two.modules[name].parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert not any(p.requires_grad for module in one.modules.values() for p in module.parameters())

@@ -1,0 +1,73 @@
+"""The whole recipe from a manifest to a folder that separates, as the command line runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsm import HSM, Audio, HSMError
+from hsm.training.__main__ import STAGES, main
+from hsm.weights import MANIFEST, sha256
+
+MakeSound = Callable[..., Audio]
+
+
+@pytest.fixture
+def command(manifest: Path, cache: Path, tmp_path: Path) -> list[str]:
+    """Everything after the stage."""
+    where = ["--data", str(manifest), "--cache", str(cache), "--runs", str(tmp_path / "runs")]
+    how = ["--config", "tiny", "--steps", "2", "--batch", "3", "--crop-s", "0.64", "--device", "cpu", "--threads", "1"]
+    return [*where, "--weights", str(tmp_path / "weights"), *how]
+
+
+def test_all_stages_in_their_order_make_a_folder_that_separates(
+    command: list[str], tmp_path: Path, manifest: Path, make_sound: MakeSound, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stage in (*STAGES, "bank"):
+        main([stage, *command])
+    told = capsys.readouterr().out
+    for stage in STAGES:
+        assert f"{stage}  step 2" in told
+        assert len(list(csv.DictReader((tmp_path / "runs" / stage / "metrics.csv").open()))) == 1
+
+    model = HSM.load(tmp_path / "weights")
+    mixture = make_sound(2.0, 44_100, channels=2)
+    found = model.separate(mixture, "remove the dog")
+    assert np.allclose(found.target.samples + found.residual.samples, mixture.samples, atol=1e-4)
+    assert set(model.bank.classes) <= {"animal", "rain", "siren"}, "training clips of one class"
+    assert model.bank.features.shape == (len(model.bank.names), model.config.q_audio.width)
+    assert np.isfinite(model.bank.features).all()
+
+    files = json.loads((tmp_path / "weights" / MANIFEST).read_text())["files"]
+    stages = {name: entry["trained"]["stage"] for name, entry in files.items()}
+    assert stages["global_separator"] == stages["local_separator"] == "joint"
+    for entry in files.values():
+        trained = entry["trained"]
+        assert trained["data_sha256"] == sha256(manifest)
+        assert trained["commit"] and trained["time"] and trained["device"].startswith("cpu")
+    assert files["mask"]["trained"]["steps"] == 2
+
+
+def test_a_stage_whose_groundwork_is_untrained_is_refused(command: list[str]) -> None:
+    with pytest.raises(HSMError, match="lacks audiomae; train them first"):
+        main(["q_audio", *command])
+    with pytest.raises(HSMError, match="lacks audiomae, q_audio"):
+        main(["bank", *command])
+    with pytest.raises(HSMError, match="lacks audiomae, q_audio, global_separator, local_separator"):
+        main(["mask", *command])
+
+
+def test_the_single_stage_mask_needs_no_groundwork_and_goes_on_from_its_weights(
+    command: list[str], tmp_path: Path
+) -> None:
+    main(["mask", "--single", *command])
+    first = sha256(tmp_path / "weights" / "mask.safetensors")
+    main(["mask", "--single", "--resume", *command])
+    assert sha256(tmp_path / "weights" / "mask.safetensors") == first, "its budget was spent"
+    with pytest.raises(HSMError, match="configuration 'tiny' of other sizes"):
+        main(["mask", "--single", *command, "--config", "small"])
