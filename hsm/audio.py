@@ -57,9 +57,10 @@ def load_audio(path: str | Path) -> Audio:
         raise HSMError(f"{path.name}: the file is empty (0 bytes); export or download it again.")
     try:
         samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)  # (S, channels)
-    except soundfile.SoundFileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw
+        why = getattr(error, "error_string", "no header tells its rate").rstrip(".")
         raise HSMError(
-            f"{path.name}: this is not a sound file that can be read ({error}). "
+            f"{path.name}: this is not a sound file that can be read ({why}). "
             "Wanted WAV, FLAC, OGG, MP3, AIFF or the like; convert it first."
         ) from error
     if samples.shape[0] == 0:

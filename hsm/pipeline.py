@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import (
@@ -250,9 +251,9 @@ class HSM:
         listened = mixture if isinstance(mixture, Listened) else self.listen(mixture, progress)
 
         frames = listened.columns * FRAMES_PER_COLUMN + 1
-        heads = self.h2.blocks[-1].attention.heads  # type: ignore[union-attr]
+        heads = self.config.local_separator.heads
         mask = CrossFade(frames, STFT_BINS)
-        attention = CrossFade(listened.columns, int(heads) * PATCH_BANDS)
+        attention = CrossFade(listened.columns, heads * PATCH_BANDS)
         carried: Tensor | None = None
         predictions = []
         for heard in listened.heard:
@@ -265,7 +266,7 @@ class HSM:
                 predictions.append(carried)
             with watch.stage("local separation", share):
                 separated = self.h2(heard.local, carried, condition)  # Ŝ (1, P, D)
-                by_column = separated.attention[0].unflatten(1, (-1, PATCH_BANDS)).transpose(0, 1).flatten(1)
+                by_column = rearrange(separated.attention[0], "h (c f) -> c (h f)", f=PATCH_BANDS)
                 attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, heads * 8)
             with watch.stage("render", share):
                 guidance = Guidance(carried, separated.local) if options.hierarchy else None
@@ -277,7 +278,7 @@ class HSM:
             joined = mask.result()  # (T, F)
             target = apply_mask(listened.mixture, joined)
             residual = Audio(listened.mixture.samples - target.samples, target.rate_hz)
-        per_head = attention.result().unflatten(1, (int(heads), PATCH_BANDS)).transpose(0, 1).flatten(1)
+        per_head = rearrange(attention.result(), "c (h f) -> h (c f)", h=heads)
         per_head = nn.functional.pad(per_head, (0, max(0, PATCH_COLUMNS - listened.columns) * PATCH_BANDS))
         per_head = per_head / per_head.sum(1, keepdim=True)  # (heads, P)
         return Separation(

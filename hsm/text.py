@@ -132,7 +132,7 @@ def load_text_encoder(config: TextConfig) -> TextEncoder:
             loader = T5EncoderModel if kind in ("t5", "mt5", "umt5") else AutoModel
             module = loader.from_pretrained(name, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(name)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no such files, or none that tell what model they are
             where = "folder" if Path(name).exists() else "model hub"
             raise HSMError(
                 f"text encoder {config.encoder!r}: could not be loaded from the {where} ({error}). "

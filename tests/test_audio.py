@@ -80,6 +80,9 @@ def broken(folder: Path, kind: str) -> Path:
         soundfile.write(path, np.array([0.0, np.nan, 0.1]), 16_000, subtype="FLOAT")
     elif kind == "low rate":
         soundfile.write(path, np.zeros(100), 2_000)
+    elif kind == "headerless":
+        path = path.with_suffix(".raw")
+        path.write_bytes(bytes(1_000))
     return path
 
 
@@ -93,12 +96,14 @@ def broken(folder: Path, kind: str) -> Path:
         ("cut", "not a sound file|holds no samples"),
         ("nan", "1 of 3 samples are not finite"),
         ("low rate", "got a rate of 2000 Hz"),
+        ("headerless", "not a sound file that can be read"),
     ],
 )
 def test_a_broken_file_is_an_error_that_names_it_and_says_why(tmp_path: Path, kind: str, told: str) -> None:
+    path = broken(tmp_path, kind)
     with pytest.raises(HSMError, match=told) as caught:
-        Audio.load(broken(tmp_path, kind))
-    assert str(caught.value).startswith(f"{kind}.wav: ")
+        Audio.load(path)
+    assert str(caught.value).startswith(f"{path.name}: ")
     assert str(tmp_path) not in str(caught.value), "a visitor need not see where files lie"
 
 

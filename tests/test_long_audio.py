@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def test_windows_cover_everything_overlap_and_end_with_the_sound(columns: int) -
     assert found[0].first == 0
     assert found[-1].first + found[-1].count == columns
     assert {window.count for window in found} == {PATCH_COLUMNS}
-    for one, two in zip(found, found[1:], strict=False):
+    for one, two in pairwise(found):
         assert one.first < two.first <= one.first + PATCH_COLUMNS - OVERLAP_COLUMNS
 
 

@@ -23,9 +23,7 @@ def mask_of(audio: Audio, value: float = 1.0) -> torch.Tensor:
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("value", [1.0, 0.3, 0.0])
-def test_a_constant_mask_scales_the_sound(
-    make_sound: MakeSound, rate_hz: int, channels: int, value: float
-) -> None:
+def test_a_constant_mask_scales_the_sound(make_sound: MakeSound, rate_hz: int, channels: int, value: float) -> None:
     audio = make_sound(0.537, rate_hz, channels)
     found = apply_mask(audio, mask_of(audio, value))
     assert (found.rate_hz, found.samples.shape) == (rate_hz, audio.samples.shape)
@@ -49,9 +47,7 @@ def test_a_rough_mask_does_not_blow_up_at_the_end(make_sound: MakeSound, rate_hz
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
-def test_blocks_join_without_seams(
-    make_sound: MakeSound, monkeypatch: pytest.MonkeyPatch, rate_hz: int
-) -> None:
+def test_blocks_join_without_seams(make_sound: MakeSound, monkeypatch: pytest.MonkeyPatch, rate_hz: int) -> None:
     audio = make_sound(4.1, rate_hz, channels=2)
     mask = torch.rand(mask_of(audio).shape, generator=torch.Generator().manual_seed(0))
     whole = apply_mask(audio, mask).samples

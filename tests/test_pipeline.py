@@ -117,9 +117,7 @@ def test_an_exception_from_the_callback_stops_the_work(tiny_model: HSM, make_sou
     assert told[-1] == stage
 
 
-def test_a_mixture_listened_to_once_separates_like_the_mixture_itself(
-    tiny_model: HSM, make_sound: MakeSound
-) -> None:
+def test_a_mixture_listened_to_once_separates_like_the_mixture_itself(tiny_model: HSM, make_sound: MakeSound) -> None:
     mixture = make_sound(13.0)
     told: list[str] = []
     listened = tiny_model.listen(mixture)
@@ -188,9 +186,7 @@ def test_unknown_options_are_refused_with_the_known_ones(choice: dict[str, str])
         SeparationOptions(**choice)  # type: ignore[arg-type]
 
 
-def test_the_same_call_twice_gives_the_same_and_leaves_its_input_alone(
-    awake_model: HSM, make_sound: MakeSound
-) -> None:
+def test_the_same_call_twice_gives_the_same_and_leaves_its_input_alone(awake_model: HSM, make_sound: MakeSound) -> None:
     mixture = make_sound(3.0, 22_050, channels=2)
     before = mixture.samples.copy()
     first, second = (awake_model.separate(mixture, ASKED) for _ in range(2))
@@ -207,9 +203,7 @@ def test_a_louder_mixture_is_masked_the_same(awake_model: HSM, make_sound: MakeS
     assert np.allclose(*masks, atol=1e-3)
 
 
-def test_extracting_and_removing_are_two_sides_without_the_hierarchy(
-    awake_model: HSM, make_sound: MakeSound
-) -> None:
+def test_extracting_and_removing_are_two_sides_without_the_hierarchy(awake_model: HSM, make_sound: MakeSound) -> None:
     listened = awake_model.listen(make_sound(2.0))
     kept, removed = (
         awake_model.separate(listened, Instruction(operation, "dog"), SeparationOptions(hierarchy=False))
@@ -232,9 +226,7 @@ def test_words_task_and_hierarchy_all_matter(awake_model: HSM, make_sound: MakeS
         assert not np.allclose(usual.attention, other.attention, rtol=1e-3, atol=0)
 
 
-def test_a_change_late_in_a_long_sound_leaves_its_first_window_alone(
-    awake_model: HSM, make_sound: MakeSound
-) -> None:
+def test_a_change_late_in_a_long_sound_leaves_its_first_window_alone(awake_model: HSM, make_sound: MakeSound) -> None:
     samples = make_sound(30.0).samples.copy()
     before = awake_model.separate(Audio(samples, RATE_HZ), ASKED).target.samples
     samples[:, 20 * RATE_HZ :] *= -0.3

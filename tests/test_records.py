@@ -31,7 +31,7 @@ def test_samples_that_are_no_numbers_are_counted(bad: float) -> None:
 
 
 def test_an_array_the_wrong_way_round_is_told_to_turn() -> None:
-    with pytest.raises(HSMError, match="16000 channels.*pass its transpose"):
+    with pytest.raises(HSMError, match=r"16000 channels.*pass its transpose"):
         Audio(np.zeros((16_000, 2)), 16_000)
     with pytest.raises(HSMError, match=r"shape \(1, 2, 3\)"):
         Audio(np.zeros((1, 2, 3)), 16_000)

@@ -17,19 +17,23 @@ from hsm.records import Instruction
 HAND_WRITTEN = Path(__file__).parent / "data" / "instructions.csv"
 UNSEEN = Path(__file__).parent / "data" / "instructions_unseen.csv"
 TEMPLATES = {
-    "Extract {}": "extract", "Extract the {} from the mixture": "extract", "Separate {}": "extract", "isolate the {}": "extract",
-    "keep only the {}": "extract", "Keep {}": "extract", "Remove {}": "remove", "Remove the sound of the {}": "remove",
-    "Drop the {}": "remove", "without {}": "remove", "everything without the {}": "remove",
+    "Extract {}": "extract", "Extract the {} from the mixture": "extract", "Separate {}": "extract",
+    "isolate the {}": "extract", "keep only the {}": "extract", "Keep {}": "extract", "Remove {}": "remove",
+    "Remove the sound of the {}": "remove", "Drop the {}": "remove", "without {}": "remove",
+    "everything without the {}": "remove",
 }  # fmt: skip
 SOUNDS = (
-    "dog barking", "man speaking", "music", "car horn", "church bells", "rain", "female singing", "water running in a sink", "acoustic guitar", "sheep", "crackling fire", "footsteps on gravel",
-    "baby crying", "engine idling", "keyboard typing", "crowd cheering in a stadium", "wind", "glass breaking", "violin", "thunder rumbling in the distance", "people talking", "train passing by",
-    "drum kit", "birds chirping", "sirens wailing", "clock ticking", "applause", "hand saw", "vacuum cleaner", "door knock",
+    "dog barking", "man speaking", "music", "car horn", "church bells", "rain", "female singing",
+    "water running in a sink", "acoustic guitar", "sheep", "crackling fire", "footsteps on gravel",
+    "baby crying", "engine idling", "keyboard typing", "crowd cheering in a stadium", "wind",
+    "glass breaking", "violin", "thunder rumbling in the distance", "people talking", "train passing by",
+    "drum kit", "birds chirping", "sirens wailing", "clock ticking", "applause", "hand saw",
+    "vacuum cleaner", "door knock",
 )  # fmt: skip
 # Words that carry no sound: neither needed nor wrong in a description.
-_NEUTRAL = frozenset(
-    ["a", "an", "the", "this", "that", "these", "those", "some", "any", "all", "of", "in", "on", "at", "to", "and", "or", "as", "well", "plus", "while", "both", "is", "are", "was", "were", "be", "being", "been", "by", "from", "for", "with", "it", "its", "my", "our", "his", "her", "their", "sound", "sounds", "or"]
-)
+_NEUTRAL_WORDS = """a an the this that these those some any all of in on at to and or as well plus while both is are
+was were be being been by from for with it its my our his her their sound sounds"""
+_NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,11 @@ def load_cases(path: Path = HAND_WRITTEN) -> list[Case]:
 
 def template_cases() -> list[Case]:
     """Every plain template with every sound."""
-    return [Case("template", t.format(s), operation, s) for t, operation in TEMPLATES.items() for s in SOUNDS]
+    return [
+        Case("template", template.format(sound), operation, sound)
+        for template, operation in TEMPLATES.items()
+        for sound in SOUNDS
+    ]
 
 
 def _content(text: str) -> set[str]:
@@ -91,7 +99,9 @@ def understood(text: str, parse: Callable[[str], Instruction]) -> Instruction | 
         return None
 
 
-def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[str, tuple[int, int]], list[str]]:
+def score(
+    cases: list[Case], parse: Callable[[str], Instruction]
+) -> tuple[dict[str, tuple[int, int]], list[str]]:
     """Right and total by kind, and one line for each miss."""
     right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     misses = []
@@ -101,7 +111,7 @@ def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[
         right[case.kind][0] += good
         right[case.kind][1] += 1
         if not good:
-            got = f"{found.operation}: {found.description} ({found.parser}, {found.confidence:.2f})" if found else "nothing"
+            got = f"{found.operation}: {found.description} ({found.parser})" if found else "nothing"
             misses.append(f"{case.kind:10} {case.text!r}: wanted {case.operation}: {case.description}; got {got}")
     return {kind: (good, total) for kind, (good, total) in right.items()}, misses
 

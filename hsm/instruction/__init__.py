@@ -1,9 +1,10 @@
 """What the user asked for, read from free text. Paper: Sec. III-F.
 
-`text.py` makes typed text safe; `grammar.py` knows the common forms; `neural.py` is the trained
-parser for all others; `language_model.py` asks a large language model where one is configured;
-`targets.py` finds several sounds in one description; `language.py` notices text that is not English;
-`generator.py` with `phrases.py` and `sounds.py` writes the sentences that training uses.
+`text.py` makes typed text safe; `grammar.py` (over `words.py`) knows the common forms; `neural.py` is
+the trained parser for all others; `language_model.py` with `chat_models.py` asks a large language
+model where one is configured; `targets.py` finds several sounds in one description; `language.py`
+notices text that is not English; `generator.py` with `phrases.py` and `sounds.py` writes the
+sentences that training uses.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hsm.instruction.grammar import read, read_command
+from hsm.errors import HSMError
+from hsm.instruction.grammar import Reading, read, read_command
 from hsm.instruction.language import language_note
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text
 from hsm.records import Instruction
 
 __all__ = ["OfflineParser", "Parser", "parse_instruction"]
+
+SURE = 0.9  # confidence from which the trained parser may correct the grammar's description
 
 
 class Parser(Protocol):
@@ -31,8 +35,9 @@ class Parser(Protocol):
 def parse_instruction(text: str, neural: Parser | None = None) -> Instruction:
     """Understand an instruction.
 
-    The grammar decides where the whole sentence is one of its commands; the trained parser, where
-    one is given, decides the rest.
+    Where the whole sentence is one of the grammar's commands, the grammar decides the operation, and
+    the trained parser may only cut words that it is sure are none of the sound's ("keep onlly birds").
+    The trained parser, where one is given, decides all other sentences.
 
     Args:
         text: as typed, such as "remove the dog barking"; a bare caption is an extraction.
@@ -46,9 +51,24 @@ def parse_instruction(text: str, neural: Parser | None = None) -> Instruction:
     """
     cleaned = clean_text(text)
     note = language_note(cleaned)
-    if neural is not None and read_command(cleaned) is None:
-        return replace(neural.parse(text), note=note)
-    reading = read(cleaned)
+    command = read_command(cleaned)
+    if neural is None or command is not None:
+        known = _from_reading(command or read(cleaned), text, note)
+        if neural is None:
+            return known
+    try:
+        trained = replace(neural.parse(text), note=note)
+    except HSMError:
+        if command is None:
+            raise
+        return known
+    if command is None:
+        return trained
+    agrees = trained.operation == known.operation and trained.confidence >= SURE
+    return trained if agrees else known
+
+
+def _from_reading(reading: Reading, text: str, note: str) -> Instruction:
     return Instruction(
         operation=reading.operation,
         description=reading.description,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
-from hsm.instruction.phrases import EXTRACT, NOTHING, REMOVE, RULES
+from hsm.instruction.phrases import load_phrases
 from hsm.instruction.sounds import owner, scene, simple_sound
 
 LABELS = ("extract", "remove", "nothing")
@@ -17,10 +17,17 @@ _OPTIONAL_CHANCE = 0.4
 _GROUP = re.compile(r"\(([^()]*\|[^()]*)\)")
 _NAME = re.compile(r"\{(\w+)(\??)\}")
 _SLOT = re.compile(r"<([XYxy])>")
-_KINDS = {"plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 4, "question": 3, "label": 2, "both": 4}
-_ARTICLES = ("the ", "the ", "the ", "a ", "an ", "that ", "this ", "some ", "any ", "all the ", "these ", "those ", "", "", "")
-_SOUND_OF = ("the sound of ", "the noise of ", "sounds of ", "the sound of the ", "the sound of a ", "the sounds made by the ")
-_KEYS = {a: b for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm") for a, b in zip(row, row[1:], strict=False)}
+_KINDS = {
+    "plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 5, "question": 4, "label": 2, "both": 6,
+}  # fmt: skip
+_ARTICLES = (
+    "the ", "the ", "the ", "a ", "an ", "that ", "this ", "some ", "any ", "all the ", "these ", "those ", "", "", "",
+)  # fmt: skip
+_SOUND_OF = (
+    "the sound of ", "the noise of ", "sounds of ", "the sound of the ", "the sound of a ", "the sounds made by the ",
+)  # fmt: skip
+_JOINTS = (" and ", " and ", ", ", " or ", " plus ", " as well as ", " & ")
+_KEYS = {a: b for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm") for a, b in pairwise(row)}
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,17 @@ class Example:
 
     def description(self) -> str:
         """The marked characters."""
-        return " ".join("".join(c if m == "1" else " " for c, m in zip(self.text, self.marks, strict=True)).split())
+        shown = (c if mark == "1" else " " for c, mark in zip(self.text, self.marks, strict=True))
+        return " ".join("".join(shown).split())
 
 
 def _expand(template: str, rng: random.Random) -> str:
     def name(match: re.Match[str]) -> str:
         if match[2] and rng.random() > _OPTIONAL_CHANCE:
             return ""
-        return rng.choice(RULES[match[1]])
+        return rng.choice(rules[match[1]])
 
+    rules = load_phrases().rules
     for _ in range(12):
         before = template
         template = _GROUP.sub(lambda match: rng.choice(match[1].split("|")), template)
@@ -73,7 +82,7 @@ def _phrase(rng: random.Random, captions: list[str], article: bool, short: bool)
     text, marks = "", ""
     for index in range(count):
         if index:
-            joint = ", " if count > 2 and index < count - 1 else rng.choice((" and ", " and ", ", ", " or ", " plus ", " as well as ", " & "))
+            joint = ", " if count > 2 and index < count - 1 else rng.choice(_JOINTS)
             text, marks = text + joint, marks + "1" * len(joint)
         lead = rng.choice(_ARTICLES) if article else ""
         if article and rng.random() < 0.06:
@@ -124,7 +133,7 @@ def _swap(text: str, at: int) -> str:
 def _frames() -> tuple[list[tuple[int, str]], list[float]]:
     frames: list[tuple[int, str]] = []
     weights: list[float] = []
-    for label, kinds in ((0, EXTRACT), (1, REMOVE)):
+    for label, kinds in ((0, load_phrases().extract), (1, load_phrases().remove)):
         for kind, templates in kinds.items():
             for template in templates:
                 frames.append((label, template))
@@ -142,7 +151,7 @@ def generate(rng: random.Random, captions: list[str] | None = None) -> Example:
     captions = captions or []
     pick = rng.random()
     if pick < 0.06:
-        label, text = 2, _expand(rng.choice(NOTHING), rng)
+        label, text = 2, _expand(rng.choice(load_phrases().nothing), rng)
         text, _ = _fill(text, rng, captions)
         marks = "0" * len(text)
     elif pick < 0.18:  # a bare caption

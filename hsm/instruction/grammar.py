@@ -49,7 +49,10 @@ _ALL = (
     r"(?:(?:absolutely\s+)?(?:everything|every thing|anything|all|every sound|every other sound)"
     r"(?:\s+(?:else|of it|the rest|(?:the\s+)?(?:other\s+)?sounds?|(?:the\s+)?noises?|(?:the\s+)?audio))?)"
 )
-_BUT = r"(?:,?\s*(?:but|except(?:\s+for)?|excepting|apart from|other than|besides|aside from|save for|excluding|without|bar)\b(?:\s+not)?)"
+_BUT = (
+    r"(?:,?\s*(?:but|except(?:\s+for)?|excepting|apart from|other than|besides|aside from|save for|excluding|"
+    r"without|bar)\b(?:\s+not)?)"
+)
 
 _LEADING = _re(rf"^(?:{GREETING}\b[\s,!.:;-]*|{REQUEST})+")
 _TRAILING = _re(rf"\b(?:{TRAILER}|{WHERE})$")
@@ -59,23 +62,30 @@ _ARTICLE = _re(rf"^(?:(?:{DETERMINERS})\s+)+")
 _SOUND_OF = _re(r"^(?:(?:sounds?|noises?|audio)\s+(?:of|made by|coming from|from)\s+)")
 _ONLY = _re(r"^(?:only|just|solely|nothing but|nothing except(?: for)?|nothing other than)\s+")
 _ONLY_AFTER = _re(r"[\s,](?:only|alone|and nothing else|by itself|on its own|and that's it)$")
-_COMMAND = _re(rf"^(?:just|only|simply|now|also|then|please)?\s*(?:(?P<neg>{_NOT})\s+)?(?:just|only|simply)?\s*{_VERB}\b[\s:-]*(?P<rest>.*)$")
+_COMMAND = _re(
+    rf"^(?:just|only|simply|now|also|then|please)?\s*(?:(?P<neg>{_NOT})\s+)?(?:just|only|simply)?\s*"
+    rf"{_VERB}\b[\s:-]*(?P<rest>.*)$"
+)
 _EXCEPTION = _re(rf"^(?:nothing(?P<none>){_BUT}|{_ALL}{_BUT})\s+(?P<rest>.+)$")
 _NO_X = _re(r"^(?:no more|no|without(?: any)?|not|minus|sans)\s+(?P<rest>.+)$")
-_PARTICLE = _re(rf"^(?:(?P<neg>{_NOT})\s+)?(?P<verb>{'|'.join(PARTICLE_VERBS)})\s+(?P<rest>.+?)\s+(?:out|away|off)$")
+_PARTICLE = _re(
+    rf"^(?:(?P<neg>{_NOT})\s+)?(?P<verb>{'|'.join(PARTICLE_VERBS)})\s+(?P<rest>.+?)\s+(?:out|away|off)$"
+)
 _CLAUSE = _re(
     rf"(?:[,;.!?]+\s*(?:and|but|then|so)?|\s+(?:and|but|then|so|while))\s*"
-    rf"(?:(?:please|just|only|also|instead)\s+)*(?={_NOT}\b|{_REMOVE}\b|{_EXTRACT}\b|without\b|not\b|only\b|i\b|it\b|it's\b|that's\b|nothing else\b|no\b)"
+    rf"(?:(?:please|just|only|also|instead)\s+)*"
+    rf"(?={_NOT}\b|{_REMOVE}\b|{_EXTRACT}\b|without\b|not\b|only\b|i\b|it\b|it's\b|that's\b|nothing else\b|no\b)"
 )
 _DOUBT = _re(
     rf"\b(?:{_REMOVE}|{_EXTRACT}|{_NOT}|it|them|i|me|you|we|everything|nothing|anything|without|except|but|only|just|"
     r"no|not|isn't|is|are|was|were|too|so|want|wanted|like|hate|stand|should|could|would|can|can't|cannot|rather|"
-    r"instead|else|rest|annoying|please|if|because|unless|what|why|how|who|which|where|when|gone|away|out|off)\b|[,:;?!\"]|^of\b|\b(?:in|on|up|down|back|through|forward|first|well)$"
+    r"instead|else|rest|annoying|please|if|because|unless|what|why|how|who|which|where|when|gone|away|out|off|save|every|from|have|rest|this)\b|[,:;?!\"]|^of\b|\b(?:in|on|up|down|back|through|forward|first|well)$"
 )
 _NOTHING = _re(
     r"^(?:it|them|something|anything|everything|nothing|sounds?|noises?|audio|stuff|things?|thing|that|this|all|out|"
     rf"away|one|you|me|help|test|testing|thanks?|yes|no|maybe|only|just|else|(?:{DETERMINERS}|{GREETING}|{TRAILER}|{RECORDING}|"
-    rf"{_REMOVE}|{_EXTRACT}|how are you|good (?:morning|day|evening)|who are you|what can you do|what is this|[\s,.!?'\"-])+)$"
+    rf"{_REMOVE}|{_EXTRACT}|how are you|good (?:morning|day|evening)|"
+    r"who are you|what can you do|what is this|[\s,.!?'\"-])+)$"
 )
 
 

@@ -24,7 +24,8 @@ WIDTH, LAYERS, HEAD_WIDTH, LONGEST_TOKENS = 128, 1, 32, 192
 DILATIONS = (1, 1, 2, 4)
 NOTHING_CLASS = len(OPERATIONS)
 _WORD = re.compile(r"\S+")
-_GLUE = frozenset(["a", "an", "the", "of", "in", "on", "at", "to", "and", "or", "as", "with", "for", "from", "by", "&", "is", "are", "that", "who", "which"])
+_BINDING_WORDS = "a an the of in on at to and or as with for from by & is are that who which"
+_GLUE = frozenset(_BINDING_WORDS.split())
 
 
 class Decision(NamedTuple):
@@ -53,7 +54,8 @@ class Neighbours(nn.Module):
         padded = nn.functional.pad(self.norm(x) * mask.unsqueeze(-1), (0, 0, self.pad, self.pad))
         windows = [padded[:, k * self.dilation :][:, : x.shape[1]] for k in range(len(self.weight))]
         near = torch.stack([window * weight for window, weight in zip(windows, self.weight, strict=True)]).sum(0)
-        return x + self.mix(nn.functional.gelu(near))  # (B, L, D)
+        added: Tensor = self.mix(nn.functional.gelu(near))
+        return x + added  # (B, L, D)
 
 
 class InstructionNet(nn.Module):
@@ -156,7 +158,7 @@ class NeuralParser:
         chances = decision.operation.float().softmax(-1)[0]  # (3,)
         words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid(), spans[0])
         description = trim(" ".join(words))
-        if int(chances.argmax()) == NOTHING_CLASS or names_nothing(description):
+        if names_nothing(description):  # the marks, not the class: words that were marked are worth showing
             raise nothing_to_separate(cleaned)
         best = int(chances[:NOTHING_CLASS].argmax())
         return Instruction(
@@ -171,7 +173,7 @@ class NeuralParser:
 
 def _marked_words(text: str, marks: Tensor, spans: Tensor) -> tuple[list[str], float]:
     """The description's words in order, and how sure the marks are (geometric mean of all words)."""
-    words, chances = [match for match in _WORD.finditer(text)], []
+    words, chances = list(_WORD.finditer(text)), []
     for word in words:
         inside = [
             float(mark)

@@ -22,10 +22,16 @@ FIXED_PAIRS = (
     "hustle and bustle", "bits and pieces", "knife and fork", "louder and louder", "faster and faster",
     "horse and carriage", "horse and cart", "horse and buggy", "black and white", "loud and clear",
 )  # fmt: skip
-_JOIN = re.compile(r"\s*(?:,\s*(?:and|or|plus)\s+|,\s*|;\s*|\s+(?:and also|and|or|plus|as well as|&|\+)\s+)", re.IGNORECASE)
+_JOIN = re.compile(
+    r"\s*(?:,\s*(?:and|or|plus)\s+|,\s*|;\s*|\s+(?:and also|and|or|plus|as well as|&|\+)\s+)", re.IGNORECASE
+)
 _ARTICLE = re.compile(rf"^(?:(?:{DETERMINERS}|also|both|either)\s+)+", re.IGNORECASE)
-_VERBAL = re.compile(r"^\w+(?:ing|in')(?:\s+(?:\w+ly|loudly|around|along|by|away|off|together|softly|in|on|at|to)\b.*)?$", re.IGNORECASE)
-_ADJECTIVE = re.compile(r"^(?:\w+(?:y|ly|er)|loud|soft|quiet|high|low|deep|fast|slow|big|small|old|young|distant|sharp)$", re.IGNORECASE)
+_VERBAL = re.compile(
+    r"^\w+(?:ing|in')(?:\s+(?:\w+ly|around|along|by|away|off|together|in|on|at|to)\b.*)?$", re.IGNORECASE
+)
+_ADJECTIVE = re.compile(
+    r"^(?:\w+(?:y|ly|er)|loud|soft|quiet|high|low|deep|fast|slow|big|small|old|young|distant|sharp)$", re.IGNORECASE
+)
 
 
 def split_targets(description: str) -> tuple[str, ...]:

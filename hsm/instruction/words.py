@@ -41,12 +41,15 @@ def any_of(phrases: tuple[str, ...] | list[str]) -> str:
 # Said to be polite or to start talking; never part of a sound.
 GREETING = r"(?:hi|hello|hey|hiya|ok|okay|so|well|now|then|please|pls|plz|kindly|yo|alright|there|everyone)"
 REQUEST = (
-    r"(?:(?:can|could|would|will|might|may)\s+(?:you|we|u|i)(?:\s+(?:please|pls|kindly|possibly|maybe|perhaps|help me|"
-    r"try to|be able to))*(?:\s+(?=just|only)|\s+)"
-    r"|would you mind\s+|(?:i(?:'d| would)|we(?:'d| would))\s+(?:like|love|prefer|want|need)\s+(?:you\s+|it if you\s+)?to\s+"
-    r"|(?:i|we)\s+(?:want|need|wish)\s+(?:you\s+)?to\s+|(?:is|would) (?:it|there)(?: be)?(?: possible| a way| any way)\s+"
-    r"(?:for you\s+)?to\s+|how (?:can|do|could|would|should) (?:i|we|you)\s+|help me(?: to)?\s+|try to\s+|let's\s+|let us\s+"
-    r"|(?:i'm|i am|we are|we're) (?:trying|looking|hoping) to\s+|you (?:should|must|have to|need to)\s+|be so kind as to\s+)"
+    r"(?:(?:can|could|would|will|might|may)\s+(?:you|we|u|i)"
+    r"(?:\s+(?:please|pls|kindly|possibly|maybe|perhaps|help me|try to|be able to))*(?:\s+(?=just|only)|\s+)"
+    r"|would you mind\s+"
+    r"|(?:i(?:'d| would)|we(?:'d| would))\s+(?:like|love|prefer|want|need)\s+(?:you\s+|it if you\s+)?to\s+"
+    r"|(?:i|we)\s+(?:want|need|wish)\s+(?:you\s+)?to\s+"
+    r"|(?:is|would) (?:it|there)(?: be)?(?: possible| a way| any way)\s+(?:for you\s+)?to\s+"
+    r"|how (?:can|do|could|would|should) (?:i|we|you)\s+|help me(?: to)?\s+|try to\s+|let's\s+|let us\s+"
+    r"|(?:i'm|i am|we are|we're) (?:trying|looking|hoping) to\s+|you (?:should|must|have to|need to)\s+"
+    r"|be so kind as to\s+)"
 )
 TRAILER = (
     r"(?:please|pls|plz|thanks(?: a lot| so much)?|thank you(?: so much| very much)?|thx|for me|for us|if you can|"

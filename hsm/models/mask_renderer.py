@@ -127,7 +127,7 @@ class MaskRenderer(nn.Module):
         """
         frames = magnitude.shape[1]
         x = self.bins_in(torch.log(magnitude.square() + 1e-5) / 4 + 1)  # (B, T, C)
-        condition = self.text_in(text)  # (B, condition_width)
+        condition = self.text_in(text * text.shape[-1] ** 0.5)  # (B, condition_width); entries near 1
         middle: Tensor | None = None
         if guidance is not None:
             condition = condition + self.global_in(guidance.global_target) + self.task_in(task)

@@ -25,7 +25,7 @@ from hsm.training.mask_stage import MaskStage
 from hsm.training.mixing import MixingSettings
 from hsm.training.representation_stages import AudioMAEStage, QAudioStage
 from hsm.training.separation_stages import SeparationStage
-from hsm.training.stages import Optimisation, Stage, StageContext
+from hsm.training.stages import ADAMW_RATE, MUON_RATE, Optimisation, Stage, StageContext
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
 STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask")
@@ -35,7 +35,9 @@ LICENCE = (
 )
 
 
-def make_stage(name: str, context: StageContext, batch: int, crop_s: float, single: bool) -> Stage:
+def make_stage(
+    name: str, context: StageContext, batch: int = 0, crop_s: float = 0.0, single: bool = False, rate: float = 1.0
+) -> Stage:
     """The stage of a name with its settings.
 
     Args:
@@ -44,12 +46,13 @@ def make_stage(name: str, context: StageContext, batch: int, crop_s: float, sing
         batch: examples a step; 0 for the stage's own.
         crop_s: seconds an example; 0 for the stage's own.
         single: for "mask", text alone.
+        rate: times the stage's own step sizes.
 
     Returns:
         The stage, its networks in training mode.
     """
     own_batch, own_crop_s = {"audiomae": (32, 5.12), "q_audio": (64, 5.12), "mask": (16, 2.56)}.get(name, (24, 5.12))
-    optimisation = Optimisation(batch or own_batch)
+    optimisation = Optimisation(batch or own_batch, MUON_RATE * rate, ADAMW_RATE * rate)
     mixing = MixingSettings(crop_s=crop_s or own_crop_s)
     if name == "audiomae":
         return AudioMAEStage(context, optimisation, mixing)
@@ -128,6 +131,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=0, help="budget in steps instead")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--batch", type=int, default=0, help="examples a step; 0 for the stage's own")
+    parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes, as for a warm restart")
     parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
     parser.add_argument("--single", action="store_true", help="mask: text alone, no guidance by H1 and H2")
     parser.add_argument("--seed", type=int, default=0)
@@ -157,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
         trained = provenance(context, chosen.data, stage="bank")
         print(f"wrote {save_weights(chosen.weights, 'bank', state, config.to_dict(), trained, LICENCE, text)}")
         return
-    stage = make_stage(chosen.stage, context, chosen.batch, chosen.crop_s, chosen.single)
+    stage = make_stage(chosen.stage, context, chosen.batch, chosen.crop_s, chosen.single, chosen.rate)
     check_needs(stage.name, stage.needs, missing, chosen.weights)
     if chosen.fresh:
         random = build_modules(config)

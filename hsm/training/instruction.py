@@ -48,6 +48,19 @@ def losses(parser: NeuralParser, batch: list[Example]) -> Tensor:
     return nn.functional.cross_entropy(decision.operation.float(), labels) + 2 * tags[mask].mean()
 
 
+def _optimisers(net: nn.Module) -> list[torch.optim.Optimizer]:
+    """Muon for the square-ish matrices inside, AdamW for the rest."""
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in net.named_parameters():
+        inside = name.startswith(("near", "blocks", "last")) and name.endswith("weight")
+        (matrices if inside and parameter.ndim == 2 and min(parameter.shape) > 8 else others).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=MUON_RATE, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98)),
+    ]
+
+
 def train_parser(out: Path, minutes: float, captions: list[str], seed: int) -> None:
     """Train the parser and write its weights.
 
@@ -60,9 +73,7 @@ def train_parser(out: Path, minutes: float, captions: list[str], seed: int) -> N
     torch.manual_seed(seed)
     encoder = load_text_encoder(MINILM)
     parser = NeuralParser(InstructionNet(encoder.width), encoder)
-    matrices = [p for n, p in parser.net.named_parameters() if p.ndim == 2 and n.startswith(("blocks", "near", "last")) and min(p.shape) > 8]
-    others = [p for p in parser.net.parameters() if all(p is not matrix for matrix in matrices)]
-    optimisers = [torch.optim.Muon(matrices, lr=MUON_RATE, weight_decay=0.01), torch.optim.AdamW(others, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))]
+    optimisers = _optimisers(parser.net)
     start = saved = time.monotonic()
     running = 0.0
     for step, batch in enumerate(_batches(examples(seed, captions))):
@@ -75,7 +86,7 @@ def train_parser(out: Path, minutes: float, captions: list[str], seed: int) -> N
         parser.net.train()
         loss = losses(parser, batch)
         parser.net.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parser.net.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from hsm.manifest import Clip, conflict
 from hsm.training.captions import draw_wording
 from hsm.training.clip_store import ClipStore
 
+RARE = 40
 TRIES = 1_000  # draws before a manifest is blamed
 
 
@@ -34,7 +36,7 @@ class MixingSettings:
     crop_s: float = 2.56
     snr_db: float = 12.0
     focus_group: str = "esc50"
-    focus_share: float = 0.5
+    focus_share: float = 0.6
     speed: float = 0.15
     equaliser_db: float = 4.0
     gain_db: float = 6.0
@@ -63,14 +65,15 @@ class MixtureBatch:
 
 
 def sampling_weights(clips: list[Clip], indices: np.ndarray) -> np.ndarray:
-    """Probabilities of clips: rare classes more often, by one over the square root of their count."""
+    """Probabilities of clips: rare classes more often, by one over the square root of their count.
+
+    Below `RARE` clips a class gains no more: names that stand for one clip or two teach nothing about
+    words, and together they would be most of what is drawn.
+    """
     labels = [clips[i].classes[-1] for i in indices]
-    counts: dict[str, int] = {}
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-    weights = np.array([counts[label] ** -0.5 for label in labels])
-    total: np.ndarray = weights / weights.sum()
-    return total
+    counts = Counter(labels)
+    weights = np.array([max(RARE, counts[label]) ** -0.5 for label in labels])
+    return weights / weights.sum()
 
 
 class Mixer:

@@ -35,6 +35,9 @@ class StageContext:
     seed: int = 0
 
 
+MUON_RATE, ADAMW_RATE = 0.02, 1e-3
+
+
 @dataclass(frozen=True)
 class Optimisation:
     """How a stage's networks are stepped.
@@ -47,9 +50,9 @@ class Optimisation:
     """
 
     batch: int
-    muon_lr: float = 0.02
-    adamw_lr: float = 1e-3
-    ema: float = 0.998
+    muon_lr: float = MUON_RATE
+    adamw_lr: float = ADAMW_RATE
+    ema: float = 0.995
 
 
 @dataclass

@@ -15,14 +15,8 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser
-from hsm.instruction.language_model import (
-    EndpointChat,
-    LanguageModelParser,
-    ReplyError,
-    TransformersChat,
-    instruction_from_reply,
-    messages_for,
-)
+from hsm.instruction.chat_models import EndpointChat, ReplyError, TransformersChat
+from hsm.instruction.language_model import LanguageModelParser, instruction_from_reply, messages_for
 
 OFFLINE = OfflineParser()
 
@@ -85,11 +79,19 @@ def test_the_key_is_read_from_the_environment(stub: Stub, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "content",
     [
-        "Sure! Remove the dog.", "[]", '{"operation": "rm -rf /", "description": "dog"}', '{"operation": "remove"}', "[" * 5000,
-        '{"operation": "remove", "description": ""}', '{"operation": "remove", "description": ["dog"]}', '{"operation": ["remove"], "description": "dog"}',
-        '{"operation": "remove", "description": "dog", "command": "ls"}', '{"operation": "extract", "description": "it"}', "",
+        "Sure! Remove the dog.",
+        "[]",
+        '{"operation": "rm -rf /", "description": "dog"}',
+        '{"operation": "remove"}',
+        "[" * 5000,
+        '{"operation": "remove", "description": ""}',
+        '{"operation": "remove", "description": ["dog"]}',
+        '{"operation": ["remove"], "description": "dog"}',
+        '{"operation": "remove", "description": "dog", "command": "ls"}',
+        '{"operation": "extract", "description": "it"}',
+        "",
     ],
-)  # fmt: skip
+)
 def test_any_other_answer_leaves_it_to_the_offline_parser_which_says_so(stub: Stub, content: str) -> None:
     stub.content = content
     found = parser_of(stub).parse("remove the dog")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from hsm.config import TextConfig
 from hsm.errors import HSMError
-from hsm.evaluation.instructions import Case, is_right, load_cases, run, template_cases
+from hsm.evaluation.instructions import Case, is_right, load_cases, run, score, template_cases, understood
 from hsm.instruction import parse_instruction
 from hsm.instruction.generator import LABELS, examples
 from hsm.instruction.neural import InstructionNet, NeuralParser
@@ -52,7 +52,9 @@ def test_padding_leaves_a_sentences_decision_unchanged(parser: NeuralParser) -> 
 
 def test_saved_weights_build_the_same_parser(parser: NeuralParser, encoder: TextEncoder) -> None:
     again = NeuralParser.from_state(parser.state(), encoder)
-    assert all(torch.equal(a.half(), b.half()) for a, b in zip(parser.net.parameters(), again.net.parameters(), strict=True))
+    assert all(
+        torch.equal(a.half(), b.half()) for a, b in zip(parser.net.parameters(), again.net.parameters(), strict=True)
+    )
 
 
 def test_weights_of_another_network_or_encoder_are_refused(parser: NeuralParser, encoder: TextEncoder) -> None:
@@ -64,11 +66,18 @@ def test_weights_of_another_network_or_encoder_are_refused(parser: NeuralParser,
 
 
 def test_a_parser_that_knows_nothing_still_gives_an_instruction_or_an_error(parser: NeuralParser) -> None:
-    for text in ("a" * 1000, "dog, " * 190, "犬 🐕 dog", "\x00 remove \u202e x", "...dog", "ignore previous instructions", "İİİ the"):
-        try:
-            assert parse_instruction(text, parser).description
-        except HSMError as error:
-            assert "instruction" in str(error)
+    odd = (
+        "a" * 1000,
+        "dog, " * 190,
+        "犬 🐕 dog",
+        "\x00 remove \u202e x",
+        "...dog",
+        "ignore all instructions",
+        "İİİ the",
+    )
+    for text in odd:
+        found = understood(text, lambda text: parse_instruction(text, parser))
+        assert found is None or found.description
 
 
 def test_the_grammar_decides_where_it_is_certain_and_the_trained_parser_elsewhere() -> None:
@@ -76,7 +85,17 @@ def test_the_grammar_decides_where_it_is_certain_and_the_trained_parser_elsewher
         def parse(self, text: str) -> Instruction:
             return Instruction("remove", "asked", text, "neural")
 
+    class Unsure:
+        def parse(self, text: str) -> Instruction:
+            return Instruction("extract", "doubted", text, "neural", 0.5)
+
+    class Sure:
+        def parse(self, text: str) -> Instruction:
+            return Instruction("extract", "birds", text, "neural", 0.99)
+
     assert parse_instruction("extract the dog", Always()).parser == "grammar"
+    assert parse_instruction("extract the dog", Unsure()).parser == "grammar"
+    assert parse_instruction("keep onlly birds", Sure()).description == "birds"
     assert parse_instruction("that dog drives me up the wall", Always()).description == "asked"
 
 
@@ -94,7 +113,9 @@ def test_training_learns_a_batch(encoder: TextEncoder) -> None:
     assert last < 0.3 * first
 
 
-def test_training_ends_on_time_and_writes_weights_that_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: TextEncoder) -> None:
+def test_training_ends_on_time_and_writes_weights_that_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: TextEncoder
+) -> None:
     monkeypatch.setattr(training, "load_text_encoder", lambda config: encoder)
     monkeypatch.setattr(training, "BATCH", 8)
     training.train_parser(tmp_path / "parser.safetensors", 0.02, ["a goat on a trampoline"], seed=1)
@@ -103,7 +124,12 @@ def test_training_ends_on_time_and_writes_weights_that_load(tmp_path: Path, monk
 
 def test_a_description_is_right_when_content_words_are_kept_and_no_command_word_is_left() -> None:
     case = Case("plain", "", "remove", "dog barking", optional="annoying", also="extract: cat")
-    for description, good in (("the dog barking", True), ("annoying dog barking", True), ("dog", False), ("dog barking please", False)):
+    for description, good in (
+        ("the dog barking", True),
+        ("annoying dog barking", True),
+        ("dog", False),
+        ("dog barking please", False),
+    ):
         assert is_right(case, Instruction("remove", description)) is good
     assert is_right(case, Instruction("extract", "cat"))
     assert not is_right(case, Instruction("extract", "dog barking"))
@@ -119,8 +145,6 @@ def test_the_hand_written_set_has_the_promised_kinds_and_no_sentence_twice() -> 
 
 
 def test_nearly_all_plain_templates_are_understood_by_the_grammar_alone() -> None:
-    from hsm.evaluation.instructions import score
-
     rows, misses = score(template_cases(), parse_instruction)
     assert sum(good for good, _ in rows.values()) >= 0.99 * len(template_cases()), misses[:5]
 

@@ -63,9 +63,7 @@ def test_each_stage_overfits_one_batch(make_context: MakeContext, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_changes_what_it_trains_and_nothing_else(
-    make_context: MakeContext, tmp_path: Path, name: str
-) -> None:
+def test_a_stage_changes_what_it_trains_and_nothing_else(make_context: MakeContext, tmp_path: Path, name: str) -> None:
     stage = stage_of(make_context, name)
     before = {
         key: {n: v.clone() for n, v in module.state_dict().items()} for key, module in stage.context.modules.items()

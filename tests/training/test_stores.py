@@ -34,7 +34,9 @@ def test_a_stretch_of_a_clip_is_that_stretch_and_ends_with_the_clip(store: ClipS
     assert np.array_equal(store.wave(0, len(whole) - 10, 500), whole[-10:]), "not a sample of the next clip"
 
 
-def test_the_cache_works_where_the_sound_files_are_not(store: ClipStore, manifest: Path, cache: Path, tmp_path: Path) -> None:
+def test_the_cache_works_where_the_sound_files_are_not(
+    store: ClipStore, manifest: Path, cache: Path, tmp_path: Path
+) -> None:
     shutil.copy(manifest, tmp_path / "manifest.csv")
     shutil.copytree(cache, tmp_path / "cache")
     moved = ClipStore(tmp_path / "manifest.csv", tmp_path / "cache")

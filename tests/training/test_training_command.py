@@ -49,7 +49,9 @@ def test_all_stages_in_their_order_make_a_folder_that_separates(
     for entry in files.values():
         trained = entry["trained"]
         assert trained["data_sha256"] == sha256(manifest)
-        assert trained["commit"] and trained["time"] and trained["device"].startswith("cpu")
+        assert trained["commit"]
+        assert trained["time"]
+        assert trained["device"].startswith("cpu")
     assert files["mask"]["trained"]["steps"] == 2
 
 

@@ -1,0 +1,104 @@
+"""The weights that ship: whole, small enough, and really separating. Without them there is nothing to test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsm import HSM, Audio, Instruction
+from hsm.evaluation.metrics import sdri
+from hsm.weights import BUNDLED, MANIFEST, WeightFolder, sha256
+
+pytestmark = pytest.mark.skipif(
+    not (BUNDLED / MANIFEST).exists(), reason=f"{BUNDLED.name}/{MANIFEST} is not there: no weights to test"
+)
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+NETWORKS = {"audiomae", "q_audio", "global_separator", "local_separator", "mask"}
+MEGABYTE = 10**6
+EXCERPT_S = 5.12
+
+
+@pytest.fixture(scope="module")
+def folder() -> WeightFolder:
+    return WeightFolder.open(BUNDLED)
+
+
+@pytest.fixture(scope="module")
+def model() -> HSM:
+    return HSM.load()
+
+
+def test_the_manifest_lists_every_file_and_its_checksum_is_right(folder: WeightFolder) -> None:
+    files = folder.manifest["files"]
+    assert {*NETWORKS, "bank"} <= set(files)
+    for entry in files.values():
+        path = folder.path / entry["file"]
+        assert path.stat().st_size == entry["bytes"], path.name
+        assert sha256(path) == entry["sha256"], path.name
+        assert entry["trained"]["stage"], path.name
+    listed = {entry["file"] for entry in files.values()}
+    assert {path.name for path in folder.path.glob("*.safetensors")} <= listed
+    assert "non-commercial" in folder.manifest["licence"]
+
+
+def test_the_files_are_small_enough_for_a_repository(folder: WeightFolder) -> None:
+    sizes = [path.stat().st_size for path in folder.path.iterdir()]
+    assert max(sizes) < 50 * MEGABYTE
+    assert sum(sizes) < 100 * MEGABYTE
+
+
+def test_nothing_in_the_files_is_broken(folder: WeightFolder) -> None:
+    for name in folder.manifest["files"]:
+        for key, value in folder.state(name).items():
+            assert bool(np.isfinite(value.numpy()).all()), f"{name}.{key}"
+            if value.ndim == 2 and min(value.shape) > 1:
+                assert value.any(), f"{name}.{key} was never trained"
+
+
+def test_the_bank_fits_the_model(model: HSM) -> None:
+    count, width = model.bank.features.shape
+    assert width == model.config.q_audio.width
+    assert len(model.bank.classes) == len(model.bank.names) == count >= 100
+    assert len(set(model.bank.classes)) >= 10
+
+
+def excerpts() -> list[tuple[Audio, np.ndarray, list[str]]]:
+    """Mixtures of two sounds of the examples at equal level: mixture, sources (2, S), captions."""
+    found = []
+    for example in json.loads((ASSETS / "examples.json").read_text()):
+        if len(example["sources"]) != 2:
+            continue
+        sounds = [Audio.load(ASSETS / source["file"]) for source in example["sources"]]
+        length = min(sound.length_samples for sound in sounds)
+        rate_hz = sounds[0].rate_hz
+        waves = np.stack([sound.samples.mean(0)[:length] for sound in sounds])
+        count = min(length, round(EXCERPT_S * rate_hz))
+        quieter = np.square(waves).cumsum(1)
+        energy = quieter[:, count - 1 :] - np.pad(quieter, ((0, 0), (1, 0)))[:, : length - count + 1]
+        start = int(energy.min(0).argmax())  # where the quieter of the two is heard most
+        waves = waves[:, start : start + count]
+        waves = 0.05 * waves / np.sqrt(np.square(waves).mean(1, keepdims=True))
+        found.append((Audio(waves.sum(0), rate_hz), waves, [source["caption"] for source in example["sources"]]))
+    return found
+
+
+def test_asked_for_a_sound_it_comes_nearer_and_asked_for_the_other_it_does_not(model: HSM) -> None:
+    """Means over all examples, as one alone may fail: this catches broken or exchanged files, not a bad day."""
+    right, wrong, removed = [], [], []
+    for mixture, sources, captions in excerpts():
+        listened = model.listen(mixture)
+        for row, caption in enumerate(captions):
+            found = model.separate(listened, Instruction("extract", caption))
+            removal = model.separate(listened, Instruction("remove", caption))
+            kept, left = found.target.samples[0], removal.target.samples[0]
+            right.append(sdri(sources[row], kept, mixture.samples[0]))
+            wrong.append(sdri(sources[1 - row], kept, mixture.samples[0]))
+            removed.append(sdri(sources[1 - row], left, mixture.samples[0]))
+    assert len(right) >= 10
+    told = f"SDRi {np.mean(right):.2f} dB, of the other source {np.mean(wrong):.2f}, removing {np.mean(removed):.2f}"
+    assert np.mean(right) > 0, told
+    assert np.mean(removed) > 0, told
+    assert np.mean(right) > np.mean(wrong) + 1, told
