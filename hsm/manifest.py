@@ -37,6 +37,11 @@ class Clip:
     licence: str
     duration_s: float
 
+    @property
+    def label(self) -> str:
+        """The narrowest class, which stands last; the caption where no class is given."""
+        return self.classes[-1] if self.classes else self.caption
+
 
 def conflict(first: Clip, second: Clip) -> bool:
     """Whether two clips must not be mixed: the classes of one are all among the other's.

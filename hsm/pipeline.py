@@ -31,7 +31,8 @@ from hsm.audio import (
 from hsm.bank import FeatureBank
 from hsm.config import Config, config_from_dict, tiny
 from hsm.errors import HSMError
-from hsm.instruction import parse_instruction
+from hsm.instruction import OfflineParser, Parser
+from hsm.instruction.neural import NeuralParser
 from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, windows
 from hsm.models import build_modules
 from hsm.models.audiomae import AudioMAE
@@ -111,6 +112,7 @@ class HSM:
         config: sizes.
         modules: networks by name, as `hsm.models.build_modules` makes them.
         text: the frozen text encoder.
+        parser: reads instructions.
         bank: global features of training clips.
         device: where the networks compute.
         weights_info: name, file, checksum and training of each weight file.
@@ -121,6 +123,7 @@ class HSM:
         config: Config,
         modules: dict[str, nn.Module],
         text: TextEncoder,
+        parser: Parser,
         bank: FeatureBank,
         device: torch.device,
         weights_info: dict[str, Any],
@@ -128,7 +131,7 @@ class HSM:
         for module in modules.values():
             module.to(device).eval().requires_grad_(False)
         text.module.to(device)
-        self.config, self.modules, self.text = config, modules, text
+        self.config, self.modules, self.text, self.parser = config, modules, text, parser
         self.bank, self.device, self.weights_info = bank, device, weights_info
         self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
@@ -160,10 +163,12 @@ class HSM:
         modules = build_modules(config)
         for name, module in modules.items():
             folder.load_into(name, module)
+        text = load_text_encoder(config.text)
         return HSM(
             config,
             modules,
-            load_text_encoder(config.text),
+            text,
+            OfflineParser(NeuralParser(modules["instruction"], text)),  # type: ignore[arg-type]
             FeatureBank.load(folder),
             chosen,
             folder.manifest["files"],
@@ -180,11 +185,11 @@ class HSM:
         classes = tuple(("dog", "rain", "speech")[i % 3] for i in range(60))
         names = tuple(f"{c} {i}" for i, c in enumerate(classes))
         bank = FeatureBank(features, classes, names)
-        return HSM(config, modules, load_text_encoder(config.text), bank, torch.device("cpu"), {})
+        return HSM(config, modules, load_text_encoder(config.text), OfflineParser(), bank, torch.device("cpu"), {})
 
     def parse(self, text: str) -> Instruction:
         """Understand an instruction; `HSMError` where it names no sound. Paper: Sec. III-F."""
-        return parse_instruction(text)
+        return self.parser.parse(text)
 
     @torch.inference_mode()
     def listen(self, audio: Audio, progress: Progress | None = None) -> Listened:

@@ -75,7 +75,7 @@ class WeightFolder:
         """
         if name not in self:
             raise HSMError(
-                f"weights: {self.path / MANIFEST} lists no {name!r}; it has {', '.join(sorted(self.manifest['files']))}."
+                f"weights: {self.path / MANIFEST} lists no {name!r}, only {', '.join(sorted(self.manifest['files']))}."
             )
         entry = self.manifest["files"][name]
         path = self.path / entry["file"]
@@ -158,6 +158,7 @@ def save_weights(
     manifest["licence"] = licence
     path = folder / f"{name}.safetensors"
     save_file(half, path, metadata=metadata)
+    path.chmod(0o644)  # safetensors writes for its owner alone
     manifest["files"][name] = {
         "file": path.name,
         "sha256": sha256(path),

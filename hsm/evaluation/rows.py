@@ -51,8 +51,9 @@ class Answer:
 def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -> dict[str, Separation]:
     """Put the queries of some rows to the model; the mixture is listened to once.
 
-    "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance. "remove" takes the second source away. "wrong query" asks for the
-    second source. "absent query" asks for a sound that is not there.
+    "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance.
+    "remove" takes the second source away. "wrong query" asks for the second source. "absent query"
+    asks for a sound that is not there.
     """
     queries: dict[str, tuple[Operation, str]] = {
         "extract": ("extract", pair.queries[0]),
@@ -81,6 +82,7 @@ def answers(mixture: Mixture, separations: Mapping[str, Separation]) -> dict[str
     target = mixture.target
     references: dict[str, np.ndarray | None] = {
         "extract": target,
+        "extract, text alone": target,
         "remove": target if len(mixture.sources) == 2 else mixture.without(1),
         "wrong query": target,
         "absent query": None,

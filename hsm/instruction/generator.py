@@ -97,12 +97,20 @@ def _phrase(rng: random.Random, captions: list[str], article: bool, short: bool)
 
 
 def _fill(template: str, rng: random.Random, captions: list[str]) -> tuple[str, str]:
+    """Put sounds into the slots. One <X> is one sound all through, marked where it is named last."""
     text, marks, end = "", "", 0
-    for slot in _SLOT.finditer(template):
+    slots = list(_SLOT.finditer(template))
+    wanted = [slot.start() for slot in slots if slot[1] in "Xx"]
+    asked: tuple[str, str] | None = None
+    for slot in slots:
         text, marks = text + template[end : slot.start()], marks + "0" * (slot.start() - end)
-        wanted = slot[1] in "Xx" and not (slot[1] == "X" and "1" in marks)
-        phrase, flags = _phrase(rng, captions, article=slot[1] in "XY", short=slot[1] in "Yy")
-        text, marks, end = text + phrase, marks + (flags if wanted else "0" * len(flags)), slot.end()
+        article, end = slot[1] in "XY", slot.end()
+        if slot[1] in "Yy":
+            phrase, flags = _phrase(rng, captions, article, short=True)
+        else:
+            asked = asked or _phrase(rng, captions, article, short=len(wanted) > 1)
+            phrase, flags = asked
+        text, marks = text + phrase, marks + (flags if [slot.start()] == wanted[-1:] else "0" * len(flags))
     return text + template[end:], marks + "0" * (len(template) - end)
 
 

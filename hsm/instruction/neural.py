@@ -8,97 +8,22 @@ sentences never used, and learns order and negation itself.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsm.errors import HSMError
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text, nothing_to_separate
+from hsm.models.instruction_net import LONGEST_TOKENS, InstructionNet
 from hsm.records import OPERATIONS, Instruction
 from hsm.text import TextEncoder
 
-WIDTH, LAYERS, HEAD_WIDTH, LONGEST_TOKENS = 128, 1, 32, 192
-DILATIONS = (1, 1, 2, 4)
 NOTHING_CLASS = len(OPERATIONS)
 _WORD = re.compile(r"\S+")
 _BINDING_WORDS = "a an the of in on at to and or as with for from by & is are that who which"
 _GLUE = frozenset(_BINDING_WORDS.split())
-
-
-class Decision(NamedTuple):
-    """Operation logits (B, 3): extract, remove, nothing; description logits (B, L), one a token."""
-
-    operation: Tensor
-    description: Tensor
-
-
-class Neighbours(nn.Module):
-    """Each token adds a weighted look at two tokens on either side, one weight a channel.
-
-    Word order is what turns "leave in" into "leave out"; given directly, it is learnt in far fewer
-    steps than attention alone needs.
-    """
-
-    def __init__(self, width: int, dilation: int, reach: int = 2) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.weight = nn.Parameter(torch.randn(2 * reach + 1, width) / (2 * reach + 1) ** 0.5)
-        self.mix = nn.Linear(width, width)
-        self.dilation, self.pad = dilation, reach * dilation
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, L, D), (B, L) -> (B, L, D); padding is read as zeros."""
-        padded = nn.functional.pad(self.norm(x) * mask.unsqueeze(-1), (0, 0, self.pad, self.pad))
-        windows = [padded[:, k * self.dilation :][:, : x.shape[1]] for k in range(len(self.weight))]
-        near = torch.stack([window * weight for window, weight in zip(windows, self.weight, strict=True)]).sum(0)
-        added: Tensor = self.mix(nn.functional.gelu(near))
-        return x + added  # (B, L, D)
-
-
-class InstructionNet(nn.Module):
-    """A few dilated convolutions and attention over word-piece embeddings, with two heads.
-
-    Args:
-        vocabulary_width: width W of the embeddings it reads.
-        width: its own width.
-        layers: attention blocks.
-    """
-
-    def __init__(self, vocabulary_width: int, width: int = WIDTH, layers: int = LAYERS) -> None:
-        super().__init__()
-        self.enter = nn.Sequential(nn.Linear(vocabulary_width, width), nn.LayerNorm(width))
-        self.near = nn.ModuleList(Neighbours(width, dilation) for dilation in DILATIONS)
-        self.position = nn.Parameter(0.1 * torch.randn(LONGEST_TOKENS, width))
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, width // HEAD_WIDTH, 3 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
-        )
-        self.last = Neighbours(width, 1)
-        self.leave = nn.LayerNorm(width)
-        self.operation = nn.Linear(2 * width, NOTHING_CLASS + 1)
-        self.description = nn.Linear(width, 1)
-
-    def forward(self, embeddings: Tensor, mask: Tensor) -> Decision:
-        """Read word pieces.
-
-        Args:
-            embeddings: (B, L, W), the first one is the start token.
-            mask: (B, L), True where a token stands.
-        """
-        x = self.enter(embeddings) + self.position[: embeddings.shape[1]]  # (B, L, D)
-        for near in self.near:
-            x = near(x, mask)  # (B, L, D)
-        for block in self.blocks:
-            x = block(x, src_key_padding_mask=~mask)  # (B, L, D)
-        x = self.leave(self.last(x, mask))
-        weight = mask.unsqueeze(-1).to(x.dtype)
-        mean = (x * weight).sum(1) / weight.sum(1)  # (B, D)
-        return Decision(self.operation(torch.cat([x[:, 0], mean], -1)), self.description(x).squeeze(-1))
 
 
 class NeuralParser:
@@ -154,9 +79,10 @@ class NeuralParser:
         """
         cleaned = clean_text(text)
         ids, mask, spans = self.tokens([cleaned])
-        decision = self.net(self.encoder.vocabulary[ids].float(), mask)
-        chances = decision.operation.float().softmax(-1)[0]  # (3,)
-        words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid(), spans[0])
+        vocabulary = self.encoder.vocabulary
+        decision = self.net(vocabulary[ids.to(vocabulary.device)].float(), mask.to(vocabulary.device))
+        chances = decision.operation.float().softmax(-1)[0].cpu()  # (3,)
+        words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid().cpu(), spans[0])
         description = trim(" ".join(words))
         if names_nothing(description):  # the marks, not the class: words that were marked are worth showing
             raise nothing_to_separate(cleaned)
@@ -178,10 +104,9 @@ def _marked_words(text: str, marks: Tensor, spans: Tensor) -> tuple[list[str], f
         inside = [
             float(mark)
             for mark, (start, end) in zip(marks, spans.tolist(), strict=True)
-            if end > start and start >= word.start() and end <= word.end()
-        ]
-        pieces = inside if any(c.isalnum() for c in word[0]) else inside[:1]
-        chances.append(sum(pieces) / len(pieces) if pieces else 0.0)
+            if word.start() <= start < end <= word.end() and any(c.isalnum() for c in text[start:end])
+        ]  # a full stop after a word says nothing about the word
+        chances.append(sum(inside) / len(inside) if inside else 0.0)
     runs = _runs([word[0] for word in words], [chance > 0.5 for chance in chances])
     sure = torch.tensor([max(chance, 1 - chance) for chance in chances]).clamp_min(1e-6).log().mean().exp()
     chosen: list[str] = []

@@ -11,7 +11,10 @@ from hsm.instruction.phrases import read_sections
 _LINKS = (
     "while", "as", "followed by", "with", "over", "and then", "before", "during", "and", "and", "and", "then", "after",
 )  # fmt: skip
-_RELATIVES = ("that is", "who is", "which is", "that keeps", "that starts")
+_RELATIVES = (
+    "that is", "who is", "which is", "that keeps", "that starts", "that won't stop",
+    "that doesn't stop", "who never stops",
+)  # fmt: skip
 
 
 class Sounds(NamedTuple):

@@ -10,6 +10,7 @@ from torch import nn
 
 from hsm.config import Config
 from hsm.models.audiomae import AudioMAE
+from hsm.models.instruction_net import InstructionNet
 from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator
@@ -25,4 +26,5 @@ def build_modules(config: Config) -> dict[str, nn.Module]:
         "global_separator": GlobalSeparator(config.global_separator, local, text),
         "local_separator": LocalSeparator(config.local_separator, local, text),
         "mask": MaskRenderer(config.mask, text, local),
+        "instruction": InstructionNet(text),
     }

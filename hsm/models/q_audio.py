@@ -27,7 +27,7 @@ def attention_mask(objective: Objective, text_mask: Tensor) -> Tensor:
     Returns:
         (B, 1, 1 + L, 1 + L) bool, True where attention is allowed.
     """
-    batch, length = text_mask.shape
+    length = text_mask.shape[1]
     allowed = torch.ones(1 + length, 1 + length, dtype=torch.bool, device=text_mask.device)
     if objective in ("itc", "itg"):
         allowed[0, 1:] = False

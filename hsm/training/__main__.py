@@ -20,6 +20,7 @@ from hsm.text import load_text_encoder
 from hsm.training.bank import build_bank
 from hsm.training.captions import CaptionStore
 from hsm.training.clip_store import ClipStore
+from hsm.training.instruction_stage import InstructionStage
 from hsm.training.loop import Budget, Run
 from hsm.training.mask_stage import MaskStage
 from hsm.training.mixing import MixingSettings
@@ -28,7 +29,8 @@ from hsm.training.separation_stages import SeparationStage
 from hsm.training.stages import ADAMW_RATE, MUON_RATE, Optimisation, Stage, StageContext
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
-STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask")
+STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "instruction")
+OWN_BATCH = {"audiomae": 32, "q_audio": 64, "global": 24, "local": 24, "joint": 24, "mask": 16, "instruction": 64}
 LICENCE = (
     "For non-commercial use: parts of the training clips (ESC-50, UrbanSound8K, RAVDESS) are CC BY-NC. "
     "No training clip is contained in or can be taken from these files."
@@ -51,15 +53,16 @@ def make_stage(
     Returns:
         The stage, its networks in training mode.
     """
-    own_batch, own_crop_s = {"audiomae": (32, 5.12), "q_audio": (64, 5.12), "mask": (16, 2.56)}.get(name, (24, 5.12))
-    optimisation = Optimisation(batch or own_batch, MUON_RATE * rate, ADAMW_RATE * rate)
-    mixing = MixingSettings(crop_s=crop_s or own_crop_s)
+    optimisation = Optimisation(batch or OWN_BATCH[name], MUON_RATE * rate, ADAMW_RATE * rate)
+    mixing = MixingSettings(crop_s=crop_s or (2.56 if name == "mask" else 5.12))
     if name == "audiomae":
         return AudioMAEStage(context, optimisation, mixing)
     if name == "q_audio":
         return QAudioStage(context, optimisation, mixing)
     if name == "mask":
         return MaskStage(context, optimisation, mixing, guided=not single)
+    if name == "instruction":
+        return InstructionStage(context, optimisation)
     return SeparationStage(name, context, optimisation, dataclasses.replace(mixing, snr_db=15.0))
 
 
@@ -73,7 +76,7 @@ def load_available(modules: dict[str, nn.Module], folder: Path, config: Config) 
         return list(modules)
     weights = WeightFolder.open(folder)
     if weights.manifest["config"] != config.to_dict():
-        raise HSMError(f"--weights {folder}: holds configuration {weights.manifest['config']['name']!r} of other sizes.")
+        raise HSMError(f"--weights {folder}: holds another configuration, {weights.manifest['config']['name']!r}.")
     for name in modules:
         if name in weights:
             weights.load_into(name, modules[name])
@@ -109,12 +112,26 @@ def provenance(context: StageContext, data: Path, **more: Any) -> dict[str, Any]
     }
 
 
-def export(run: Run, folder: Path, data: Path) -> None:
+def origins(stage: Stage, folder: Path) -> dict[str, dict[str, Any]]:
+    """Checksum and history of the weights that a run goes on from, by network."""
+    if not (folder / MANIFEST).exists():
+        return {}
+    files = WeightFolder.open(folder).manifest["files"]
+    return {
+        name: {"sha256": files[name]["sha256"], "trained": files[name]["trained"]}
+        for name in stage.exports
+        if name in files
+    }
+
+
+def export(run: Run, folder: Path, data: Path, started_from: dict[str, dict[str, Any]]) -> None:
     """Write a run's averaged weights and how they came about into a weight folder."""
     context = run.stage.context
     trained = provenance(context, data, stage=run.stage.name, steps=run.step, minutes=round(run.elapsed_s / 60, 1))
     for name in run.stage.exports:
-        path = save_weights(folder, name, run.average.state(name), context.config.to_dict(), trained, LICENCE)
+        history = {"started_from": started_from[name]} if name in started_from else {}
+        state = run.average.state(name)
+        path = save_weights(folder, name, state, context.config.to_dict(), trained | history, LICENCE)
         print(f"wrote {path}")
 
 
@@ -131,7 +148,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=0, help="budget in steps instead")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--batch", type=int, default=0, help="examples a step; 0 for the stage's own")
-    parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes, as for a warm restart")
+    parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes (warm restarts)")
     parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
     parser.add_argument("--single", action="store_true", help="mask: text alone, no guidance by H1 and H2")
     parser.add_argument("--seed", type=int, default=0)
@@ -173,8 +190,9 @@ def main(arguments: list[str] | None = None) -> None:
         Budget(minutes=chosen.minutes, steps=chosen.steps),
         resume=chosen.resume,
     )
+    started_from = {} if chosen.fresh else origins(stage, chosen.weights)
     run.train()
-    export(run, chosen.weights, chosen.data)
+    export(run, chosen.weights, chosen.data, started_from)
 
 
 if __name__ == "__main__":

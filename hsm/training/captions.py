@@ -22,8 +22,9 @@ def wordings(clip: Clip) -> list[str]:
 
     The first is the caption, the second the narrowest class name.
     """
-    narrow = clip.classes[-1]
-    return [clip.caption, narrow, " ".join(reversed(clip.classes)), *(t.format(narrow) for t in TEMPLATES)]
+    narrow = clip.label
+    all_classes = " ".join(reversed(clip.classes)) or clip.caption
+    return [clip.caption, narrow, all_classes, *(template.format(narrow) for template in TEMPLATES)]
 
 
 def draw_wording(clip: Clip, rng: np.random.Generator) -> str:

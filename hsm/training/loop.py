@@ -18,7 +18,6 @@ from hsm.errors import HSMError
 from hsm.training.stages import Stage
 
 CHECKPOINT = "checkpoint.pt"
-MATRIX_PARTS = ("feed.", "attention.")  # matrices inside blocks, for Muon
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def make_optimisers(stage: Stage) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside blocks, AdamW for the rest."""
     named = [item for module in stage.trains.values() for item in module.named_parameters()]
     named = [(name, p) for name, p in named if p.requires_grad]
-    matrices = [p for name, p in named if p.ndim == 2 and any(part in name for part in MATRIX_PARTS)]
+    matrices = [p for name, p in named if p.ndim == 2 and any(part in name for part in stage.matrices)]
     chosen = {id(p) for p in matrices}
     others = [p for _, p in named if id(p) not in chosen]
     settings = stage.optimisation

@@ -70,7 +70,7 @@ def sampling_weights(clips: list[Clip], indices: np.ndarray) -> np.ndarray:
     Below `RARE` clips a class gains no more: names that stand for one clip or two teach nothing about
     words, and together they would be most of what is drawn.
     """
-    labels = [clips[i].classes[-1] for i in indices]
+    labels = [clips[i].label for i in indices]
     counts = Counter(labels)
     weights = np.array([max(RARE, counts[label]) ** -0.5 for label in labels])
     return weights / weights.sum()
@@ -133,7 +133,7 @@ class Mixer:
         return (wave / (np.sqrt(np.mean(wave**2)) + 1e-6)).astype(np.float32)
 
     def equalise(self, waves: Tensor) -> Tensor:
-        """A random smooth equaliser on each of (N, S)."""
+        """A random smooth equaliser on each of (N, S), which come back at unit RMS."""
         if self.settings.equaliser_db == 0:
             return waves
         spectrum = torch.fft.rfft(waves)  # (N, K)
@@ -141,7 +141,8 @@ class Mixer:
         curve_db = torch.nn.functional.interpolate(
             knots * self.settings.equaliser_db, spectrum.shape[-1], mode="linear", align_corners=True
         )[:, 0]  # (N, K)
-        return torch.fft.irfft(spectrum * 10 ** (curve_db / 20), n=waves.shape[-1])
+        shaped = torch.fft.irfft(spectrum * 10 ** (curve_db / 20), n=waves.shape[-1])
+        return shaped / (shaped.square().mean(-1, keepdim=True).sqrt() + 1e-6)
 
     def pair(self) -> tuple[int, int]:
         """Two clips that may be mixed."""

@@ -66,6 +66,7 @@ class Stage:
         context: see there.
         exports: which of the trained networks belong into the weights; all where not given.
         needs: networks that must have been trained before.
+        matrices: parts of the names of matrices inside blocks, which Muon steps.
         random_state: generators whose state belongs into a checkpoint, by name.
     """
 
@@ -75,6 +76,7 @@ class Stage:
     context: StageContext
     exports: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    matrices: tuple[str, ...] = ("feed.", "attention.")
     random_state: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

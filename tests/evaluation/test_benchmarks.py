@@ -119,7 +119,7 @@ def test_a_judge_adds_kl_and_hears_the_shared_reference_once(manifest: Path, mak
     summary = summarise(run(make_model(pairs, "oracle"), pairs, judge))
     assert mean(summary, "self", "kl") == 0.0
     assert mean(summary, "mixture", "kl") > 0.0
-    assert len(heard) == 1 + 6  # the reference, then each row but the absent query
+    assert len(heard) == 1 + 7  # the reference, then each row but the absent query
 
 
 def test_the_ideal_ratio_mask_of_sounds_that_do_not_overlap_is_nearly_exact() -> None:

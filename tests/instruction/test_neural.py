@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from hsm.config import TextConfig
 from hsm.errors import HSMError
 from hsm.evaluation.instructions import Case, is_right, load_cases, run, score, template_cases, understood
 from hsm.instruction import parse_instruction
 from hsm.instruction.generator import LABELS, examples
-from hsm.instruction.neural import InstructionNet, NeuralParser
+from hsm.instruction.neural import NeuralParser
+from hsm.models.instruction_net import InstructionNet
 from hsm.records import Instruction
 from hsm.text import TextEncoder, load_text_encoder
-from hsm.training import instruction as training
 
 
 @pytest.fixture(scope="module")
@@ -97,29 +95,6 @@ def test_the_grammar_decides_where_it_is_certain_and_the_trained_parser_elsewher
     assert parse_instruction("extract the dog", Unsure()).parser == "grammar"
     assert parse_instruction("keep onlly birds", Sure()).description == "birds"
     assert parse_instruction("that dog drives me up the wall", Always()).description == "asked"
-
-
-def test_training_learns_a_batch(encoder: TextEncoder) -> None:
-    torch.manual_seed(0)
-    parser = NeuralParser(InstructionNet(encoder.width, width=64, layers=1), encoder)
-    batch = list(islice(examples(0), 24))
-    optimiser = torch.optim.AdamW(parser.net.parameters(), lr=5e-3)
-    first = last = training.losses(parser, batch)
-    for _ in range(60):
-        last = training.losses(parser, batch)
-        optimiser.zero_grad()
-        last.backward()
-        optimiser.step()
-    assert last < 0.3 * first
-
-
-def test_training_ends_on_time_and_writes_weights_that_load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: TextEncoder
-) -> None:
-    monkeypatch.setattr(training, "load_text_encoder", lambda config: encoder)
-    monkeypatch.setattr(training, "BATCH", 8)
-    training.train_parser(tmp_path / "parser.safetensors", 0.02, ["a goat on a trampoline"], seed=1)
-    assert NeuralParser.from_state(load_file(tmp_path / "parser.safetensors"), encoder).net.near
 
 
 def test_a_description_is_right_when_content_words_are_kept_and_no_command_word_is_left() -> None:

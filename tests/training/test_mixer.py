@@ -99,8 +99,13 @@ def test_a_focus_group_gets_its_share(store: ClipStore) -> None:
     assert {store.clips[mixer.draw_clip()].group for _ in range(50)} == {"esc50"}
 
 
-def test_rare_classes_are_drawn_more_often_than_their_count_says(store: ClipStore) -> None:
+def test_rare_classes_are_drawn_more_often_than_their_count_says_down_to_a_floor(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train = np.array([i for i, clip in enumerate(store.clips) if clip.split == "train"])
+    even = sampling_weights(store.clips, train)  # all classes lie below the floor
+    np.testing.assert_allclose(even, 1 / len(train))
+    monkeypatch.setattr("hsm.training.mixing.RARE", 1)
     weights = sampling_weights(store.clips, train)
     assert weights.sum() == pytest.approx(1)
     dog, siren = weights[0], weights[6]  # two dogs, one siren

@@ -1,0 +1,67 @@
+"""Stage `instruction`: the offline instruction parser on generated sentences. Paper: Sec. III-F."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hsm.instruction.generator import Example, generate
+from hsm.instruction.neural import NeuralParser
+from hsm.models.instruction_net import InstructionNet
+from hsm.text import load_text_encoder
+from hsm.training.stages import Optimisation, Stage, StageContext
+
+MARK_WEIGHT = 2.0
+
+
+def targets(batch: list[Example], spans: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Operation labels (B,) and token marks (B, L): 1 where most of a token's characters are marked."""
+    marks = torch.zeros(mask.shape)
+    for row, example in enumerate(batch):
+        for column, (start, end) in enumerate(spans[row].tolist()):
+            if end > start and 2 * example.marks.count("1", start, end) >= end - start:
+                marks[row, column] = 1.0
+    return torch.tensor([example.label for example in batch]), marks
+
+
+class InstructionStage(Stage):
+    """Cross-entropy of the operation plus that of the marks on the description's words.
+
+    Args:
+        context: with "instruction"; the training clips' captions are among the sounds that are named.
+        optimisation: see `Optimisation`.
+    """
+
+    def __init__(self, context: StageContext, optimisation: Optimisation) -> None:
+        module = context.modules["instruction"].train().requires_grad_(True)
+        assert isinstance(module, InstructionNet)
+        super().__init__(
+            "instruction", {"instruction": module}, optimisation, context, matrices=("mix.", "linear", "self_attn.")
+        )
+        encoder = load_text_encoder(context.config.text)
+        encoder.module.to(context.device)
+        self.parser = NeuralParser(module, encoder)
+        module.train()
+        self.captions = sorted({clip.caption for clip in context.clips.clips if clip.split == "train"})
+        self.rng = np.random.default_rng(context.seed)
+        self.random_state["sentences"] = self.rng
+
+    def losses(self) -> dict[str, Tensor]:
+        """See `Stage.losses`."""
+        draw = random.Random(int(self.rng.integers(2**63)))
+        batch = [generate(draw, self.captions) for _ in range(self.optimisation.batch)]
+        ids, mask, spans = self.parser.tokens([example.text for example in batch])
+        labels, marks = (x.to(self.device) for x in targets(batch, spans, mask))
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        decision = self.parser.net(self.parser.encoder.vocabulary[ids], mask)
+        operation = nn.functional.cross_entropy(decision.operation.float(), labels)
+        tags = nn.functional.binary_cross_entropy_with_logits(decision.description.float(), marks, reduction="none")
+        description = tags[mask].mean()
+        return {
+            "loss": operation + MARK_WEIGHT * description,
+            "operation": operation,
+            "description": description,
+        }
