@@ -257,7 +257,7 @@ def add_examples(examples: list[dict[str, Any]]) -> list[gr.Button]:
 def add_sounds() -> tuple[gr.HTML, gr.Column, gr.Audio, gr.Audio]:
     """The column on the right: how far it is, and what came out."""
     report = gr.HTML(empty_report(STAGES), elem_id="report")
-    with gr.Column(visible=False, elem_id="sounds") as sounds:
+    with gr.Column(visible="hidden", elem_id="sounds") as sounds:
         target = gr.Audio(label="Target", interactive=False, elem_id="target", buttons=["download"])
         residual = gr.Audio(label="Residual", interactive=False, elem_id="residual", buttons=["download"])
     return report, sounds, target, residual
@@ -279,7 +279,7 @@ def add_pictures() -> tuple[gr.Column, gr.Image, gr.Image, gr.Image, gr.JSON]:
         gr.HTML(f'<p class="caption">{caption}</p>')
         return image
 
-    with gr.Column(visible=False, elem_id="pictures") as pictures:
+    with gr.Column(visible="hidden", elem_id="pictures") as pictures:
         gr.HTML('<h2 class="section">What the model heard</h2>')
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
@@ -479,7 +479,10 @@ class Handlers:
 
 
 def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any, Any]]]:
-    """The handler of the page's button: sound first, as soon as it exists, then the pictures."""
+    """The handler of the page's button: sound first, as soon as it exists, then the pictures.
+
+    Every answer holds all that is shown so far: a browser that is behind draws only the newest one.
+    """
 
     def separate_and_show(
         path: str | None, text: str, operation: str, description: str, dark: bool
@@ -488,26 +491,26 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
             wish, options = read_wish(text, operation, description)
             clip = read_clip(path)
             assert path is not None
-            yield {
+            shown: dict[Any, Any] = {
                 results.report: stage_report(STAGES, {}, STAGES[0], "Starting."),
-                results.sounds: gr.update(visible=False),
-                results.pictures: gr.update(visible=False),
-                **dict.fromkeys((results.target, results.residual)),
-                **dict.fromkeys((results.spectrograms, results.attention, results.bank)),
+                results.sounds: gr.update(visible="hidden"),
+                results.pictures: gr.update(visible="hidden"),
             }
+            yield dict(shown)
             separation = None
             for step in handlers.steps(clip, wish, options):
                 if isinstance(step, Separation):
                     separation = step
                 else:
-                    yield {results.report: stage_report(STAGES, step.seconds, step.stage, "", step.share)}
+                    shown |= {results.report: stage_report(STAGES, step.seconds, step.stage, "", step.share)}
+                    yield dict(shown)
         assert separation is not None
         folder = request_folder()
         target, residual = handlers._save_sound(separation, path, folder)
         target_name, residual_name = track_names(separation)
         seconds = separation.timings_s
         took = f"{sum(seconds.values()):.1f} s for {clip.duration_s:.1f} s of sound."
-        yield {
+        shown |= {
             results.understood: understood_line(separation.instruction),
             results.report: stage_report(STAGES, seconds, None, f"{took} Drawing the pictures."),
             results.sounds: gr.update(visible=True),
@@ -515,12 +518,14 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
             results.residual: gr.update(value=residual, label=residual_name),
             results.data: separation_json(separation),
         }
+        yield dict(shown)
         for name, picture, alt in handlers.draw(separation, folder, dark):
-            yield {
+            shown |= {
                 results.pictures: gr.update(visible=True),
                 getattr(results, name): gr.update(value=str(picture), alt_text=alt),
             }
-        yield {results.report: stage_report(STAGES, seconds, None, took)}
+            yield dict(shown)
+        yield shown | {results.report: stage_report(STAGES, seconds, None, took)}
 
     return separate_and_show
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from hsm.errors import HSMError
+from hsm.evaluation import instructions
 from hsm.evaluation.benchmarks import run
 from hsm.evaluation.lists import LISTS
 from hsm.evaluation.mixing import is_audible
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "esc50": "pairs of ESC-50 clips at 0 dB",
     "general": "pairs of everything else, target at -15 to 15 dB, by kind",
     "three": "three sources, the target at -5 to 5 dB over each other",
+    "instructions": "hand-written instructions and templates, by kind; takes no --data",
     "features": "global feature and attention alone, on the esc50 list",
 }
 
@@ -35,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     lists = "; ".join(f"{name}: {meaning}" for name, meaning in BENCHMARKS.items())
     command = argparse.ArgumentParser("python -m hsm.evaluation", description=__doc__)
     command.add_argument("benchmark", choices=BENCHMARKS, help=lists)
-    command.add_argument("--data", type=Path, required=True, metavar="MANIFEST", help="CSV list of clips")
+    command.add_argument("--data", type=Path, metavar="MANIFEST", help="CSV list of clips")
     command.add_argument("--split", default="valid", help="which clips of the manifest")
     command.add_argument("--limit", type=int, help="only the first so many pairs")
     command.add_argument("--seed", type=int, default=0, help="of the draw of pairs")
@@ -67,6 +69,10 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
             from hsm import HSM
 
             load = HSM.load
+        if options.benchmark == "instructions":
+            model = load(options.weights, options.device)
+            instructions.run(model.parse)
+            return 0
         report, text, paths = measure(options, load)
     except HSMError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -82,6 +88,8 @@ def measure(options: argparse.Namespace, load: Load) -> tuple[dict[str, Any], st
         if options.threads < 1:
             raise HSMError(f"threads: got {options.threads}; wanted at least 1.")
         torch.set_num_threads(options.threads)
+    if options.data is None:
+        raise HSMError("--data: got no manifest; wanted a CSV list of clips, as the README describes it.")
     features_only = options.benchmark == "features"
     pairs = draw_pairs(
         read_manifest(options.data),

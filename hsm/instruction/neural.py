@@ -110,11 +110,18 @@ def _marked_words(text: str, marks: Tensor, spans: Tensor) -> tuple[list[str], f
     runs = _runs([word[0] for word in words], [chance > 0.5 for chance in chances])
     sure = torch.tensor([max(chance, 1 - chance) for chance in chances]).clamp_min(1e-6).log().mean().exp()
     chosen: list[str] = []
-    for first, last in runs:
+    for first, last in _last_mentions([word[0] for word in words], runs):
         if chosen and not chosen[-1].endswith(",") and chosen[-1].lower() not in _GLUE:
             chosen.append("and")
         chosen += [word[0] for word in words[first:last]]
     return chosen, float(sure)
+
+
+def _last_mentions(words: list[str], runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs without those that a later run names again ("a fan is running, remove the fan")."""
+    named = [{re.sub(r"\W", "", word).lower() for word in words[first:last]} for first, last in runs]
+    again = [any(one <= later or later <= one for later in named[i + 1 :]) for i, one in enumerate(named)]
+    return [run for run, repeated in zip(runs, again, strict=True) if not repeated]
 
 
 def _runs(words: list[str], marked: list[bool]) -> list[tuple[int, int]]:
