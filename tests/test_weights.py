@@ -70,7 +70,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_listed_is_refused_with_those_that_are(tmp_path: Path) -> None:
     save(tmp_path)
-    with pytest.raises(HSMError, match=r"lists no 'mask'; only net"):
+    with pytest.raises(HSMError, match=r"lists no 'mask', only net"):
         WeightFolder.open(tmp_path).state("mask")
 
 
