@@ -49,13 +49,30 @@ class SeparatorConfig:
 
 
 @dataclass(frozen=True)
-class MaskConfig:
-    """The mask renderer; a self-attention follows every second convolution block."""
+class SoundEncoderConfig:
+    """The pretrained sound encoder; channels of its first block, doubled in each of the next three."""
 
-    width: int = 384
-    blocks: int = 8
-    heads: int = 6
+    channels: int = 64
+
+    @property
+    def width(self) -> int:
+        """Width of its features."""
+        return 8 * self.channels
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """The mask renderer: blocks that hear the mixture alone, then blocks that know the description.
+
+    A self-attention follows every second convolution block.
+    """
+
+    width: int = 320
+    mixture_blocks: int = 4
+    described_blocks: int = 4
+    heads: int = 5
     condition_width: int = 384
+    cell_width: int = 64
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,7 @@ class Config:
 
     name: str
     text: TextConfig
+    sound_encoder: SoundEncoderConfig
     audiomae: AudioMAEConfig
     q_audio: QAudioConfig
     global_separator: SeparatorConfig
@@ -77,6 +95,7 @@ class Config:
 
 _PARTS = {
     "text": TextConfig,
+    "sound_encoder": SoundEncoderConfig,
     "audiomae": AudioMAEConfig,
     "q_audio": QAudioConfig,
     "global_separator": SeparatorConfig,
@@ -120,11 +139,12 @@ def paper() -> Config:
     return Config(
         name="paper",
         text=TextConfig(encoder="google/flan-t5-base", width=768),
+        sound_encoder=SoundEncoderConfig(),
         audiomae=AudioMAEConfig(768, 12, 12, 384, 4, 8),
         q_audio=QAudioConfig(768, 2, 12),
         global_separator=SeparatorConfig(768, 6, 8),
         local_separator=SeparatorConfig(768, 12, 8),
-        mask=MaskConfig(768, 16, 12, 768),
+        mask=MaskConfig(768, 4, 12, 12, 768, 64),
     )
 
 
@@ -133,6 +153,7 @@ def small() -> Config:
     return Config(
         name="small",
         text=TextConfig(),
+        sound_encoder=SoundEncoderConfig(),
         audiomae=AudioMAEConfig(),
         q_audio=QAudioConfig(),
         global_separator=SeparatorConfig(256, 6, 4),
@@ -146,11 +167,12 @@ def tiny() -> Config:
     return Config(
         name="tiny",
         text=TextConfig(encoder="tiny", width=32),
+        sound_encoder=SoundEncoderConfig(2),
         audiomae=AudioMAEConfig(32, 2, 2, 16, 1, 2),
         q_audio=QAudioConfig(32, 2, 2),
         global_separator=SeparatorConfig(32, 2, 2),
         local_separator=SeparatorConfig(32, 2, 2),
-        mask=MaskConfig(32, 2, 2, 32),
+        mask=MaskConfig(32, 2, 2, 2, 32, 4),
     )
 
 

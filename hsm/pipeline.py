@@ -39,6 +39,7 @@ from hsm.models.audiomae import AudioMAE
 from hsm.models.mask_renderer import Guidance, MaskRenderer
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
+from hsm.models.sound_encoder import SoundEncoder
 from hsm.native_rate import apply_mask
 from hsm.records import OPERATIONS, Audio, Instruction, Separation, SeparationOptions
 from hsm.text import TextEncoder, load_text_encoder
@@ -55,13 +56,13 @@ class Heard:
 
     Args:
         window: where it stands.
-        wave: (S,) at the working level.
+        frames: (1, T, C) the mask renderer's own hearing.
         local: S_mix (1, P, D).
         global_feature: G_mix (1, D).
     """
 
     window: Window
-    wave: Tensor
+    frames: Tensor
     local: Tensor
     global_feature: Tensor
 
@@ -133,6 +134,7 @@ class HSM:
         text.module.to(device)
         self.config, self.modules, self.text, self.parser = config, modules, text, parser
         self.bank, self.device, self.weights_info = bank, device, weights_info
+        self.sound_encoder: SoundEncoder = modules["sound_encoder"]  # type: ignore[assignment]
         self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
@@ -219,9 +221,11 @@ class HSM:
             with watch.stage("local features", share):
                 piece = wave[window.samples]
                 piece = (piece * working_gain(piece)).to(self.device)  # (S,)
-                local = self.audiomae(log_mel(piece[None]))  # (1, P, D)
+                cells = self.sound_encoder(piece[None])  # (1, cells in time, 12, E)
+                local = self.audiomae(log_mel(piece[None]), cells)  # (1, P, D)
+                frames = self.mask.hear(stft(piece[None]).abs(), cells)  # (1, T, C)
             with watch.stage("global features", share):
-                heard.append(Heard(window, piece, local, self.q_audio.audio(local)))
+                heard.append(Heard(window, frames, local, self.q_audio.audio(local)))
         return Listened(audio, tuple(heard), columns, watch.timings_s)
 
     @torch.inference_mode()
@@ -275,8 +279,7 @@ class HSM:
                 attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, heads * 8)
             with watch.stage("render", share):
                 guidance = Guidance(carried, separated.local) if options.hierarchy else None
-                spectrum = stft(heard.wave[None]).abs()  # (1, T, F)
-                logits = self.mask(spectrum, sentence, task, guidance)  # (1, T, F)
+                logits = self.mask(heard.frames, sentence, task, guidance)  # (1, T, F)
                 fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
                 mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
         with watch.stage("render", 1.0):
