@@ -20,7 +20,10 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class AudioMAEConfig:
-    """Encoder and pretraining decoder. Paper: Sec. III-B1, Sec. V-D."""
+    """Encoder and pretraining decoder. Paper: Sec. III-B1, Sec. V-D.
+
+    `cells`: whether the sound encoder's features stand beside the patches; the paper's has none.
+    """
 
     width: int = 256
     layers: int = 6
@@ -28,6 +31,7 @@ class AudioMAEConfig:
     decoder_width: int = 192
     decoder_layers: int = 2
     decoder_heads: int = 3
+    cells: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,7 @@ def _exact(cls: type, values: dict[str, Any], where: str) -> Any:
     wanted = {f.name for f in dataclasses.fields(cls)}
     if set(values) != wanted:
         unknown, missing = sorted(set(values) - wanted), sorted(wanted - set(values))
-        raise HSMError(
-            f"{where}: unknown keys {unknown}, missing keys {missing}; wanted exactly {sorted(wanted)}."
-        )
+        raise HSMError(f"{where}: unknown keys {unknown}, missing keys {missing}; wanted exactly {sorted(wanted)}.")
     return cls(**values)
 
 
@@ -127,8 +129,7 @@ def config_from_dict(values: dict[str, Any]) -> Config:
         HSMError: naming the unknown or missing keys.
     """
     parts = {
-        key: _exact(_PARTS[key], value, f"config.{key}") if key in _PARTS else value
-        for key, value in values.items()
+        key: _exact(_PARTS[key], value, f"config.{key}") if key in _PARTS else value for key, value in values.items()
     }
     config: Config = _exact(Config, parts, "config")
     return config
@@ -140,7 +141,7 @@ def paper() -> Config:
         name="paper",
         text=TextConfig(encoder="google/flan-t5-base", width=768),
         sound_encoder=SoundEncoderConfig(),
-        audiomae=AudioMAEConfig(768, 12, 12, 384, 4, 8),
+        audiomae=AudioMAEConfig(768, 12, 12, 384, 4, 8, cells=False),
         q_audio=QAudioConfig(768, 2, 12),
         global_separator=SeparatorConfig(768, 6, 8),
         local_separator=SeparatorConfig(768, 12, 8),

@@ -136,16 +136,12 @@ def ideal_ratio_mask(mixture: Mixture) -> np.ndarray:
 
 def level_db(estimate: np.ndarray, mixture: np.ndarray) -> float:
     """Energy of an estimate relative to the mixture's in dB, not below -100."""
-    ratio = float(
-        np.sum(np.square(estimate, dtype=np.float64)) / np.sum(np.square(mixture, dtype=np.float64))
-    )
+    ratio = float(np.sum(np.square(estimate, dtype=np.float64)) / np.sum(np.square(mixture, dtype=np.float64)))
     return max(-metrics.LIMIT_DB, 10.0 * float(np.log10(ratio))) if ratio > 0.0 else -metrics.LIMIT_DB
 
 
 def _mono(audio: Audio, mixture: Mixture) -> np.ndarray:
     samples = mixture.sources.shape[1]
     if audio.samples.shape != (1, samples):
-        raise HSMError(
-            f"model: the target has shape {audio.samples.shape}; wanted the mixture's (1, {samples})."
-        )
+        raise HSMError(f"model: the target has shape {audio.samples.shape}; wanted the mixture's (1, {samples}).")
     return np.asarray(audio.samples[0])

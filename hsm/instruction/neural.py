@@ -12,7 +12,6 @@ import re
 import torch
 from torch import Tensor
 
-from hsm.errors import HSMError
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text, nothing_to_separate
@@ -37,6 +36,7 @@ class NeuralParser:
     def __init__(self, net: InstructionNet, encoder: TextEncoder) -> None:
         self.net = net.eval()
         self.encoder = encoder
+        self._words = frozenset(encoder.tokenizer.get_vocab())  # type: ignore[attr-defined]
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids (B, L), mask (B, L) and character spans (B, L, 2) of instructions."""
@@ -45,6 +45,10 @@ class NeuralParser:
             return_tensors="pt",
         )  # fmt: skip
         return batch["input_ids"], batch["attention_mask"].bool(), batch["offset_mapping"]
+
+    def is_word(self, word: str) -> bool:
+        """Whether the text encoder's vocabulary has a lower-case word whole."""
+        return word in self._words
 
     @torch.no_grad()
     def layers(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -58,8 +58,8 @@ class MaskedAutoencoding(NamedTuple):
 class AudioMAE(nn.Module):
     """ViT encoder over spectrogram patches, with the small decoder of its pretraining.
 
-    Departure: a patch's token is made of its pixels and of what the pretrained sound encoder hears
-    there, since the few hours that the bundled weights learn from name too few sounds.
+    Departure: with `config.cells` a patch's token is made of its pixels and of what the pretrained sound
+    encoder hears there, since the few hours that the bundled weights learn from name too few sounds.
 
     Args:
         config: sizes.
@@ -71,8 +71,9 @@ class AudioMAE(nn.Module):
         pixels = PATCH * PATCH
         self.width, self.decoder_width = config.width, config.decoder_width
         self.embed = nn.Linear(pixels, config.width)
-        self.cells_norm = nn.LayerNorm(cell_width)
-        self.cells_embed = nn.Linear(cell_width, config.width)
+        self.cells_embed = (
+            nn.Sequential(nn.LayerNorm(cell_width), nn.Linear(cell_width, config.width)) if config.cells else None
+        )
         self.blocks = nn.ModuleList(TransformerBlock(config.width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.decoder_embed = nn.Linear(config.width, config.decoder_width)
@@ -92,9 +93,10 @@ class AudioMAE(nn.Module):
     def _tokens(self, pixels: Tensor, cells: Tensor, first_column: int = 0) -> Tensor:
         """(B, P, 256) and (B, cells in time, 12, E) to (B, P, D)."""
         count = pixels.shape[1] // PATCH_BANDS
-        heard = self.cells_embed(self.cells_norm(cells_at_patches(cells, count)))  # (B, P, D)
         place = positions(first_column + torch.arange(count, device=pixels.device), self.width)
-        tokens: Tensor = self.embed(pixels) + heard + place
+        tokens: Tensor = self.embed(pixels) + place
+        if self.cells_embed is not None:
+            tokens = tokens + self.cells_embed(cells_at_patches(cells, count))  # (B, P, D)
         return tokens
 
     def forward(self, mel: Tensor, cells: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ normalisations are folded into the convolutions.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,8 +21,8 @@ from hsm.audio import (
     CELL_SAMPLES,
     COLUMN_SAMPLES,
     PATCH_BANDS,
-    SFX_BANDS,
     RATE_HZ,
+    SFX_BANDS,
     SFX_HOP,
     SFX_TOP_HZ,
     STFT_HOP,
@@ -79,7 +81,7 @@ class SoundEncoder(nn.Module):
         super().__init__()
         widths = [1, *(config.channels * 2**block for block in range(BLOCKS))]
         self.convolutions = nn.ModuleList()
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             self.convolutions.append(nn.Conv2d(narrow, wide, 3, padding=1))
             self.convolutions.append(nn.Conv2d(wide, wide, 3, padding=1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -89,12 +91,14 @@ class SoundEncoder(nn.Module):
         """Features of cells of 0.186 s by 8 mel bands.
 
         Args:
-            wave: (B, S) at 16 kHz at the working level, 0.2 s or longer.
+            wave: (B, S) at 16 kHz at the working level.
 
         Returns:
-            (B, cells in time, 12, E).
+            (B, cells in time, 12, E), one cell at least.
         """
-        x = sfx_mel(wave).unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
+        mel = sfx_mel(wave)  # (B, frames, 96)
+        mel = F.pad(mel, (0, 0, 0, max(0, CELL_FRAMES - mel.shape[1])))
+        x = mel.unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
         for block in range(BLOCKS):
             x = F.relu(self.convolutions[2 * block](x))
             x = F.relu(self.convolutions[2 * block + 1](x))

@@ -154,7 +154,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=0, help="examples a step; 0 for the stage's own")
     parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes (warm restarts)")
     parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
-    parser.add_argument("--checkpoint", type=Path, help="sound_encoder: aiSFX's file; the installed package's by default")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="sound_encoder: aiSFX's file; the installed package's by default"
+    )
     parser.add_argument("--single", action="store_true", help="mask: text alone, no guidance by H1 and H2")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -51,9 +51,7 @@ class FrozenEar:
     NEEDS = ("sound_encoder", "audiomae")
 
     def __init__(self, context: StageContext) -> None:
-        self.sound_encoder, self.audiomae = (
-            context.modules[name].eval().requires_grad_(False) for name in self.NEEDS
-        )
+        self.sound_encoder, self.audiomae = (context.modules[name].eval().requires_grad_(False) for name in self.NEEDS)
 
     def local(self, waves: Tensor, cells: Tensor | None = None) -> Tensor:
         """S (B, P, D) of (B, S); the cells are computed where not given."""
@@ -119,15 +117,11 @@ class FrozenSeparators:
 
     def __init__(self, context: StageContext) -> None:
         self.ear = FrozenEar(context)
-        self.q_audio, self.h1, self.h2 = (
-            context.modules[name].eval().requires_grad_(False) for name in self.NEEDS[2:]
-        )
+        self.q_audio, self.h1, self.h2 = (context.modules[name].eval().requires_grad_(False) for name in self.NEEDS[2:])
         self.words = context.captions.task.to(context.device)  # (2, W)
 
     @torch.no_grad()
-    def guidance(
-        self, mixture: Tensor, cells: Tensor, features: TextFeatures, row: Tensor, task: Tensor
-    ) -> Guidance:
+    def guidance(self, mixture: Tensor, cells: Tensor, features: TextFeatures, row: Tensor, task: Tensor) -> Guidance:
         """Ĝ and Ŝ of queries.
 
         Args:

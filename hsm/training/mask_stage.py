@@ -31,9 +31,7 @@ class MaskStage(Stage):
         guided: whether Ĝ and Ŝ of the frozen H1 and H2 guide the renderer.
     """
 
-    def __init__(
-        self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings, guided: bool
-    ) -> None:
+    def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings, guided: bool) -> None:
         module = context.modules["mask"].train().requires_grad_(True)
         assert isinstance(module, MaskRenderer)
         encoder = context.modules["sound_encoder"].eval()

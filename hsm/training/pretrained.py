@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,8 @@ def read_checkpoint(path: Path, config: SoundEncoderConfig) -> dict[str, Tensor]
     """
     # numpy's numbers, under their name of before numpy 2 too.
     scalar = np.float64(0).__reduce__()[0]
-    allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType]
+    dtypes = [np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType]
+    allowed: list[Any] = [scalar, (scalar, "numpy.core.multiarray.scalar"), *dtypes]
     with torch.serialization.safe_globals(allowed):
         saved = torch.load(path, map_location="cpu", weights_only=True)[0]
     channels = len(saved["embedding_net.conv_block1.conv1.weight"])

@@ -78,9 +78,7 @@ class AudioMAEStage(Stage):
         torch.manual_seed(context.seed)
         self.caption_head = nn.Linear(context.config.audiomae.width, context.config.text.width).to(context.device)
         trains = {"audiomae": module, "caption_head": self.caption_head}
-        super().__init__(
-            "audiomae", trains, optimisation, context, exports=("audiomae",), needs=("sound_encoder",)
-        )
+        super().__init__("audiomae", trains, optimisation, context, exports=("audiomae",), needs=("sound_encoder",))
         self.sound_encoder = context.modules["sound_encoder"].eval()
         self.batches = ClipBatches(context, mixing)
         self.random_state["mixer"] = self.batches.mixer.rng
@@ -91,7 +89,9 @@ class AudioMAEStage(Stage):
         sentence = self.context.captions.features(texts)[0].sentence().to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             cells = self.sound_encoder(waves)  # (B, cells in time, 12, E)
-            pretraining = self.encoder.masked(log_mel(waves), cells, VISIBLE_SHARE, None, draw_first_column(waves.shape[-1] // COLUMN_SAMPLES))
+            pretraining = self.encoder.masked(
+                log_mel(waves), cells, VISIBLE_SHARE, None, draw_first_column(waves.shape[-1] // COLUMN_SAMPLES)
+            )
             pooled = self.caption_head(pretraining.visible.mean(1))
         similarity = F.normalize(pooled.float(), dim=-1) @ sentence.t() / 0.07
         caption = contrastive(similarity, positive_pairs(self.context, indices))

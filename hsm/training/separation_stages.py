@@ -44,9 +44,7 @@ class SeparationStage(Stage):
         mixing: how mixtures are drawn.
     """
 
-    def __init__(
-        self, name: str, context: StageContext, optimisation: Optimisation, mixing: MixingSettings
-    ) -> None:
+    def __init__(self, name: str, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
         h1, h2 = context.modules["global_separator"], context.modules["local_separator"]
         assert isinstance(h1, GlobalSeparator) and isinstance(h2, LocalSeparator)
         wanted: dict[str, dict[str, nn.Module]] = {

@@ -68,11 +68,7 @@ def stage_report(
             f'<li class="{state}" title="{escape(meaning)}"><span class="name">{escape(name)}</span>'
             f'<span class="time">{time}</span><span class="meaning">{escape(meaning)}</span></li>'
         )
-    bar = (
-        ""
-        if fraction is None
-        else f'<progress max="1" value="{fraction:.3f}" aria-label="Progress"></progress>'
-    )
+    bar = "" if fraction is None else f'<progress max="1" value="{fraction:.3f}" aria-label="Progress"></progress>'
     return (
         f'<ol class="stages" aria-label="Stages of the separation">{"".join(items)}</ol>{bar}'
         f'<p class="message" role="status">{escape(message)}</p>'
@@ -81,9 +77,7 @@ def stage_report(
 
 def empty_report(stages: Sequence[str]) -> str:
     """The list before anything has run: it says what will happen."""
-    return stage_report(
-        stages, {}, None, "Choose an example, or bring a sound and name what you want from it."
-    )
+    return stage_report(stages, {}, None, "Choose an example, or bring a sound and name what you want from it.")
 
 
 def instruction_json(instruction: Instruction) -> dict[str, Any]:

@@ -78,9 +78,7 @@ def test_the_bounds_stand_in_every_table(summary_of: Callable[[str], dict[str, A
     assert 5.0 < mean(summary, "ideal ratio mask") < 60.0
 
 
-def test_attention_is_judged_on_clips_with_pauses_beside_a_uniform_map(
-    manifest: Path, make_model: MakeModel
-) -> None:
+def test_attention_is_judged_on_clips_with_pauses_beside_a_uniform_map(manifest: Path, make_model: MakeModel) -> None:
     pairs = draw(manifest, limit=12)
     summary = summarise(run(make_model(pairs, "oracle"), pairs, features_only=True))
     assert summary["rows"] == {}
@@ -98,9 +96,7 @@ def test_the_mixture_is_listened_to_once_for_all_queries(manifest: Path, make_mo
     assert model.listened == 4
 
 
-def test_of_three_sources_removing_one_is_held_against_the_other_two(
-    manifest: Path, make_model: MakeModel
-) -> None:
+def test_of_three_sources_removing_one_is_held_against_the_other_two(manifest: Path, make_model: MakeModel) -> None:
     pairs = draw(manifest, "three", limit=3)
     summary = summarise(run(make_model(pairs, "oracle"), pairs))
     assert mean(summary, "extract") > 90.0

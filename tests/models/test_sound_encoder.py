@@ -41,7 +41,7 @@ def test_silence_is_zero_and_louder_is_more() -> None:
     assert sfx_mel(2 * tone(500)).max() > sfx_mel(tone(500)).max()
 
 
-@pytest.mark.parametrize("samples", [COLUMN_SAMPLES + 640, 2 * COLUMN_SAMPLES, WINDOW_SAMPLES])
+@pytest.mark.parametrize("samples", [160, COLUMN_SAMPLES, COLUMN_SAMPLES + 640, 2 * COLUMN_SAMPLES, WINDOW_SAMPLES])
 def test_cells_cover_the_sound(samples: int) -> None:
     encoder = SoundEncoder(tiny().sound_encoder)
     cells = encoder(torch.randn(2, samples) * 0.05)

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from aisfx_file import write_aisfx
 
 from hsm import HSM, Audio, HSMError
 from hsm.config import tiny
 from hsm.training.__main__ import STAGES, main
 from hsm.weights import MANIFEST, sha256
-
-
 
 MakeSound = Callable[..., Audio]
 
