@@ -32,6 +32,7 @@ from hsm.bank import FeatureBank
 from hsm.config import Config, config_from_dict, tiny
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
+from hsm.instruction.language_model import with_language_model
 from hsm.instruction.neural import NeuralParser
 from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, windows
 from hsm.models import build_modules
@@ -142,12 +143,20 @@ class HSM:
         self.mask: MaskRenderer = modules["mask"]  # type: ignore[assignment]
 
     @staticmethod
-    def load(weights: str | Path | None = None, device: str = "cpu") -> HSM:
+    def load(
+        weights: str | Path | None = None,
+        device: str = "cpu",
+        language_model: str = "",
+        language_model_url: str = "",
+    ) -> HSM:
         """Load weights.
 
         Args:
             weights: a weight folder; the bundled one where not given.
             device: as torch names it, such as "cpu" or "cuda".
+            language_model: reads the instructions, see `hsm.instruction.language_model`; the offline
+                parser where not given.
+            language_model_url: of the endpoint that serves it; loaded by name or path where not given.
 
         Returns:
             The model, ready to separate.
@@ -166,11 +175,14 @@ class HSM:
         for name, module in modules.items():
             folder.load_into(name, module)
         text = load_text_encoder(config.text)
+        parser: Parser = OfflineParser(NeuralParser(modules["instruction"], text))  # type: ignore[arg-type]
+        if language_model:
+            parser = with_language_model(parser, language_model, language_model_url, device)
         return HSM(
             config,
             modules,
             text,
-            OfflineParser(NeuralParser(modules["instruction"], text)),  # type: ignore[arg-type]
+            parser,
             FeatureBank.load(folder),
             chosen,
             folder.manifest["files"],
