@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +20,42 @@ from hsm.text import TASK_WORDS, TextEncoder, TextFeatures
 TEMPLATES = ("the sound of {}", "a recording of {}", "{} in the background", "some {} nearby", "sound of a {}")
 
 
+@cache
+def all_paraphrases() -> dict[str, tuple[str, ...]]:
+    """Other wordings of frequent classes, by class."""
+    found: dict[str, list[str]] = defaultdict(list)
+    with (Path(__file__).parent / "data" / "wordings.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found[row["label"]].append(row["wording"])
+    return {label: tuple(texts) for label, texts in found.items()}
+
+
+def paraphrases(clip: Clip) -> tuple[str, ...]:
+    """Other ways to say the narrowest class of a clip, written for training; none for a rare class."""
+    return all_paraphrases().get(clip.label, ())
+
+
 def wordings(clip: Clip) -> list[str]:
-    """The wordings a clip is asked for by: caption, class names, templates around the narrowest class.
+    """The wordings a clip is asked for by: caption, class names, templates around the narrowest class, paraphrases.
 
     The first is the caption, the second the narrowest class name.
     """
     narrow = clip.label
     all_classes = " ".join(reversed(clip.classes)) or clip.caption
-    return [clip.caption, narrow, all_classes, *(template.format(narrow) for template in TEMPLATES)]
+    templates = (template.format(narrow) for template in TEMPLATES)
+    return [clip.caption, narrow, all_classes, *templates, *paraphrases(clip)]
 
 
 def draw_wording(clip: Clip, rng: np.random.Generator) -> str:
-    """One wording: caption 45 %, class 35 %, the rest 20 %."""
-    options = wordings(clip)
+    """One wording: caption 40 %, class 30 %, the rest 30 %, two thirds of it a paraphrase where there is one."""
     u = rng.random()
-    if u < 0.45:
-        return options[0]
-    if u < 0.80:
-        return options[1]
-    return options[int(rng.integers(2, len(options)))]
+    if u < 0.40:
+        return clip.caption
+    if u < 0.70:
+        return clip.label
+    options = wordings(clip)
+    others = paraphrases(clip) if u < 0.90 else ()
+    return str(rng.choice(others)) if others else options[int(rng.integers(2, 3 + len(TEMPLATES)))]
 
 
 class CaptionStore:
