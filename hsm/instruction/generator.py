@@ -76,18 +76,21 @@ def _sound(rng: random.Random, captions: list[str], short: bool) -> str:
     return re.sub(r"^(?:a|an|the|some) ", "", scene(rng))
 
 
-def _phrase(rng: random.Random, captions: list[str], article: bool, short: bool) -> tuple[str, str]:
-    """A sound as it stands in a sentence, with its marks; sometimes several joined by "and"."""
+def _phrase(
+    rng: random.Random, captions: list[str], article: bool, short: bool, neither: bool = False
+) -> tuple[str, str]:
+    """A sound as it stands in a sentence, with its marks; sometimes several joined by "and"; "nor" after "neither"."""
     count = rng.choice((1, 1, 1, 1, 1, 1, 2, 2, 3)) if rng.random() < 0.6 else 1
+    count = rng.choice((2, 2, 3)) if neither else count
     text, marks = "", ""
     for index in range(count):
         if index:
-            joint = ", " if count > 2 and index < count - 1 else rng.choice(_JOINTS)
+            joint = ", " if count > 2 and index < count - 1 else " nor " if neither else rng.choice(_JOINTS)
             text, marks = text + joint, marks + "1" * len(joint)
         lead = rng.choice(_ARTICLES) if article else ""
         if article and rng.random() < 0.06:
             lead = rng.choice(_SOUND_OF)
-        if article and index == 0 and count > 1 and rng.random() < 0.1:
+        if article and index == 0 and count > 1 and not neither and rng.random() < 0.1:
             lead = rng.choice(("both the ", "both ", "either "))
         sound = _sound(rng, captions, short or count > 1)
         if rng.random() < 0.05 and not sound.startswith(("a ", "an ", "the ")):
@@ -108,7 +111,8 @@ def _fill(template: str, rng: random.Random, captions: list[str]) -> tuple[str, 
         if slot[1] in "Yy":
             phrase, flags = _phrase(rng, captions, article, short=True)
         else:
-            asked = asked or _phrase(rng, captions, article, short=len(wanted) > 1)
+            neither = text.lower().endswith("neither ")
+            asked = asked or _phrase(rng, captions, article, short=len(wanted) > 1, neither=neither)
             phrase, flags = asked
         text, marks = text + phrase, marks + (flags if [slot.start()] == wanted[-1:] else "0" * len(flags))
     return text + template[end:], marks + "0" * (len(template) - end)

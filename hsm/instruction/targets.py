@@ -23,7 +23,7 @@ FIXED_PAIRS = (
     "horse and carriage", "horse and cart", "horse and buggy", "black and white", "loud and clear",
 )  # fmt: skip
 _JOIN = re.compile(
-    r"\s*(?:,\s*(?:and|or|plus)\s+|,\s*|;\s*|\s+(?:and also|and|or|plus|as well as|&|\+)\s+)", re.IGNORECASE
+    r"\s*(?:,\s*(?:and|or|plus|nor)\s+|,\s*|;\s*|\s+(?:and also|and|or|nor|plus|as well as|&|\+)\s+)", re.IGNORECASE
 )
 _ARTICLE = re.compile(rf"^(?:(?:{DETERMINERS}|also|both|either)\s+)+", re.IGNORECASE)
 _VERBAL = re.compile(
