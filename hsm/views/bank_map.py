@@ -146,9 +146,7 @@ def bank_figure(bank_map: BankMap, separation: Separation, palette: Palette = LI
     for (name, mark, _), (x, y) in zip(MARKS, (mixture, target, text), strict=True):
         size = {"o": 110, "*": 300, "D": 60}[mark]
         fill = palette.accent if mark == "*" else palette.surface
-        axes.scatter(
-            [x], [y], s=size, marker=mark, c=fill, edgecolors=palette.ink, lw=1.6, label=name, zorder=4
-        )
+        axes.scatter([x], [y], s=size, marker=mark, c=fill, edgecolors=palette.ink, lw=1.6, label=name, zorder=4)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("t-SNE, first dimension")
@@ -183,8 +181,6 @@ def bank_alt(bank_map: BankMap, separation: Separation) -> str:
     Returns:
         One sentence with the class each mark is nearest to.
     """
-    near = "; ".join(
-        f"{name} near {bank_map.nearest_class(getattr(separation, field))}" for name, _, field in MARKS
-    )
+    near = "; ".join(f"{name} near {bank_map.nearest_class(getattr(separation, field))}" for name, _, field in MARKS)
     clips = len(bank_map.classes)
     return f"t-SNE map of {clips:,} training clips in class colours; marked are: {near}."

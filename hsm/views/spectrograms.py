@@ -59,18 +59,22 @@ def mixture_gain(mixture: Audio) -> float:
     return float(working_gain(to_model_rate(mixture)))
 
 
+def _mel(hz: float) -> float:
+    return 2595.0 * math.log10(1.0 + hz / 700.0)
+
+
 def band_of(frequency_hz: float) -> float:
     """Where a frequency lies on an axis of 128 HTK mel bands, in bands."""
-
-    def mel(hz: float) -> float:
-        return 2595.0 * math.log10(1.0 + hz / 700.0)
-
-    return mel(frequency_hz) / mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
+    return _mel(frequency_hz) / _mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
 
 
-def draw_mel(
-    axes: Axes, level_db: np.ndarray, duration_s: float, loudest_db: float, colours: str
-) -> AxesImage:
+def band_hz(band: float) -> float:
+    """The frequency in the middle of a mel band: the inverse of `band_of`."""
+    mel = (band + 1.0) / (MEL_BANDS + 1) * _mel(RATE_HZ / 2)
+    return float(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
+
+
+def draw_mel(axes: Axes, level_db: np.ndarray, duration_s: float, loudest_db: float, colours: str) -> AxesImage:
     """Draw levels (columns, 128) below the loudest point, with time and frequency axes."""
     picture = axes.imshow(
         level_db.T - loudest_db,
@@ -147,9 +151,7 @@ def spectrogram_alt(separation: Separation) -> str:
         One or two sentences with the share of the energy in target and residual.
     """
     total = float(np.square(separation.mixture.samples).sum()) or 1.0
-    shares = [
-        float(np.square(audio.samples).sum()) / total for audio in (separation.target, separation.residual)
-    ]
+    shares = [float(np.square(audio.samples).sum()) / total for audio in (separation.target, separation.residual)]
     return (
         f"Three log-mel spectrograms over {separation.mixture.duration_s:.1f} seconds and 0 to 8 kHz, one "
         f"colour scale: mixture, target and residual. The target holds {shares[0]:.0%} of the mixture's "
