@@ -17,6 +17,7 @@ import argparse
 import importlib.util
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -177,6 +178,7 @@ class Inputs:
     description: gr.Textbox
     separate: gr.Button
     cancel: gr.Button
+    earlier: gr.HTML
     dark: gr.Checkbox
 
     @property
@@ -190,6 +192,7 @@ class Results:
     """What a visitor gets."""
 
     understood: gr.HTML
+    earlier: gr.HTML
     report: gr.HTML
     sounds: gr.Column
     player: gr.HTML
@@ -207,6 +210,11 @@ class Results:
     def all(self) -> list[Any]:
         """Every component that a run may change."""
         return list(vars(self).values())
+
+
+def read_asset(name: str) -> str:
+    """A script or a template of the page; read once, when the page is built."""
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def add_inputs() -> Inputs:
@@ -241,8 +249,14 @@ def add_inputs() -> Inputs:
     with gr.Row(elem_classes="actions"):
         separate = gr.Button("Separate", variant="primary", elem_id="separate", scale=3)
         cancel = gr.Button("Cancel", variant="secondary", elem_id="cancel", scale=1, min_width=90)
+    earlier = gr.HTML(
+        html_template=read_asset("visitor/earlier.html"),
+        js_on_load=read_asset("visitor/earlier.js"),
+        apply_default_css=False,
+        elem_id="earlier",
+    )
     dark = gr.Checkbox(visible="hidden", label="Dark page", elem_id="dark")
-    return Inputs(audio, instruction, understood, operation, description, separate, cancel, dark)
+    return Inputs(audio, instruction, understood, operation, description, separate, cancel, earlier, dark)
 
 
 def read_examples() -> list[dict[str, Any]]:
@@ -262,10 +276,9 @@ def add_examples(examples: list[dict[str, Any]]) -> list[gr.Button]:
 
 def add_player() -> gr.HTML:
     """All tracks in step; its scripts run once, when the page has loaded."""
-    folder = ASSETS / "player"
-    scripts = [(folder / name).read_text(encoding="utf-8") for name in ("stems.js", "lanes.js", "player.js")]
+    scripts = [read_asset(f"player/{name}.js") for name in ("stems", "lanes", "player")]
     return gr.HTML(
-        html_template=(folder / "player.html").read_text(encoding="utf-8"),
+        html_template=read_asset("player/player.html"),
         js_on_load="\n".join(scripts),
         apply_default_css=False,
         elem_id="player",
@@ -532,10 +545,10 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
         assert separation is not None
         folder = request_folder()
         target, residual = handlers._save_sound(separation, path, folder)
-        description = separation.instruction.description
+        sound = separation.instruction.description
         events = find_events(separation)
         csv = folder / "times.csv"
-        csv.write_text(events_csv(events, description), encoding="utf-8")
+        csv.write_text(events_csv(events, sound), encoding="utf-8")
         seconds = separation.timings_s
         took = f"{sum(seconds.values()):.1f} s for {clip.duration_s:.1f} s of sound."
         shown |= {
@@ -543,7 +556,7 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
             results.report: stage_report(STAGES, seconds, None, f"{took} Drawing the pictures."),
             results.sounds: gr.update(visible=True),
             results.player: player_value(separation, events, target, residual, folder),
-            results.times: events_table(events, description),
+            results.times: events_table(events, sound),
             results.target: target,
             results.residual: residual,
             results.csv: str(csv),
@@ -563,6 +576,13 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
         yield shown | {
             results.report: stage_report(STAGES, seconds, None, took),
             results.bundle: gr.update(value=str(bundle), interactive=True),
+            results.earlier: {
+                "instruction": text,
+                "operation": operation,
+                "description": description,
+                "understood": separation.instruction.operation,
+                "at": round(1_000 * time.time()),
+            },
         }
 
     return separate_and_show
@@ -657,7 +677,7 @@ def build_app(model: HSM) -> gr.Blocks:
                 sounds = add_sounds()
         pictures = add_pictures()
         gr.HTML(footer(examples))
-        results = Results(understood=inputs.understood, **sounds, **pictures)
+        results = Results(understood=inputs.understood, earlier=inputs.earlier, **sounds, **pictures)
         wire_run(handlers, inputs, results, cards, examples)
         wire_api(handlers, inputs, mixer)
         inputs.instruction.change(
@@ -669,6 +689,14 @@ def build_app(model: HSM) -> gr.Blocks:
             queue=False,
             trigger_mode="always_last",
         )
+        inputs.earlier.input(
+            None,
+            inputs.earlier,
+            inputs.request[1:],
+            js="entry => [entry.instruction, entry.operation, entry.description]",
+            api_visibility="private",
+        )
+        page.load(None, None, inputs.request[1:], js=read_asset("visitor/read_address.js"), api_visibility="private")
         page.load(
             None,
             None,

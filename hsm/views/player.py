@@ -16,7 +16,6 @@ from hsm.views.attention import COLUMN_S, attention_grid
 from hsm.views.palette import LIGHT
 from hsm.views.spectrograms import (
     RANGE_DB,
-    TICKS_HZ,
     band_hz,
     band_of,
     mel_db,
@@ -25,6 +24,7 @@ from hsm.views.spectrograms import (
     track_names,
 )
 
+TICKS_HZ = (500, 1_000, 2_000, 4_000, 8_000)  # lower ones would lie on each other in a row this flat
 STEPS = 255  # a level is a byte: a step is 0.25 dB
 
 
