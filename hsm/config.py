@@ -20,7 +20,10 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class AudioMAEConfig:
-    """Encoder and pretraining decoder. Paper: Sec. III-B1, Sec. V-D."""
+    """Encoder and pretraining decoder. Paper: Sec. III-B1, Sec. V-D.
+
+    `cells`: whether the sound encoder's features stand beside the patches; the paper's has none.
+    """
 
     width: int = 256
     layers: int = 6
@@ -28,6 +31,7 @@ class AudioMAEConfig:
     decoder_width: int = 192
     decoder_layers: int = 2
     decoder_heads: int = 3
+    cells: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,30 @@ class SeparatorConfig:
 
 
 @dataclass(frozen=True)
-class MaskConfig:
-    """The mask renderer; a self-attention follows every second convolution block."""
+class SoundEncoderConfig:
+    """The pretrained sound encoder; channels of its first block, doubled in each of the next three."""
 
-    width: int = 384
-    blocks: int = 8
-    heads: int = 6
+    channels: int = 64
+
+    @property
+    def width(self) -> int:
+        """Width of its features."""
+        return 8 * self.channels
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """The mask renderer: blocks that hear the mixture alone, then blocks that know the description.
+
+    A self-attention follows every second convolution block.
+    """
+
+    width: int = 320
+    mixture_blocks: int = 4
+    described_blocks: int = 4
+    heads: int = 5
     condition_width: int = 384
+    cell_width: int = 64
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,7 @@ class Config:
 
     name: str
     text: TextConfig
+    sound_encoder: SoundEncoderConfig
     audiomae: AudioMAEConfig
     q_audio: QAudioConfig
     global_separator: SeparatorConfig
@@ -77,6 +99,7 @@ class Config:
 
 _PARTS = {
     "text": TextConfig,
+    "sound_encoder": SoundEncoderConfig,
     "audiomae": AudioMAEConfig,
     "q_audio": QAudioConfig,
     "global_separator": SeparatorConfig,
@@ -89,9 +112,7 @@ def _exact(cls: type, values: dict[str, Any], where: str) -> Any:
     wanted = {f.name for f in dataclasses.fields(cls)}
     if set(values) != wanted:
         unknown, missing = sorted(set(values) - wanted), sorted(wanted - set(values))
-        raise HSMError(
-            f"{where}: unknown keys {unknown}, missing keys {missing}; wanted exactly {sorted(wanted)}."
-        )
+        raise HSMError(f"{where}: unknown keys {unknown}, missing keys {missing}; wanted exactly {sorted(wanted)}.")
     return cls(**values)
 
 
@@ -108,8 +129,7 @@ def config_from_dict(values: dict[str, Any]) -> Config:
         HSMError: naming the unknown or missing keys.
     """
     parts = {
-        key: _exact(_PARTS[key], value, f"config.{key}") if key in _PARTS else value
-        for key, value in values.items()
+        key: _exact(_PARTS[key], value, f"config.{key}") if key in _PARTS else value for key, value in values.items()
     }
     config: Config = _exact(Config, parts, "config")
     return config
@@ -120,11 +140,12 @@ def paper() -> Config:
     return Config(
         name="paper",
         text=TextConfig(encoder="google/flan-t5-base", width=768),
-        audiomae=AudioMAEConfig(768, 12, 12, 384, 4, 8),
+        sound_encoder=SoundEncoderConfig(),
+        audiomae=AudioMAEConfig(768, 12, 12, 384, 4, 8, cells=False),
         q_audio=QAudioConfig(768, 2, 12),
         global_separator=SeparatorConfig(768, 6, 8),
         local_separator=SeparatorConfig(768, 12, 8),
-        mask=MaskConfig(768, 16, 12, 768),
+        mask=MaskConfig(768, 4, 12, 12, 768, 64),
     )
 
 
@@ -133,6 +154,7 @@ def small() -> Config:
     return Config(
         name="small",
         text=TextConfig(),
+        sound_encoder=SoundEncoderConfig(),
         audiomae=AudioMAEConfig(),
         q_audio=QAudioConfig(),
         global_separator=SeparatorConfig(256, 6, 4),
@@ -146,11 +168,12 @@ def tiny() -> Config:
     return Config(
         name="tiny",
         text=TextConfig(encoder="tiny", width=32),
+        sound_encoder=SoundEncoderConfig(2),
         audiomae=AudioMAEConfig(32, 2, 2, 16, 1, 2),
         q_audio=QAudioConfig(32, 2, 2),
         global_separator=SeparatorConfig(32, 2, 2),
         local_separator=SeparatorConfig(32, 2, 2),
-        mask=MaskConfig(32, 2, 2, 32),
+        mask=MaskConfig(32, 2, 2, 2, 32, 4),
     )
 
 

@@ -68,9 +68,7 @@ def read_manifest(path: str | Path) -> list[Clip]:
     """
     path = Path(path)
     if not path.is_file():
-        raise HSMError(
-            f"manifest: there is no file {path}; wanted a CSV with the columns {', '.join(COLUMNS)}."
-        )
+        raise HSMError(f"manifest: there is no file {path}; wanted a CSV with the columns {', '.join(COLUMNS)}.")
     folder = path.resolve().parent
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
@@ -89,15 +87,11 @@ def read_manifest(path: str | Path) -> list[Clip]:
 def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
     short = [name for name in COLUMNS if row[name] is None]
     if short or not row["path"]:
-        raise HSMError(
-            f"{where}: got no value for {short[0] if short else 'path'}; complete or remove the line."
-        )
+        raise HSMError(f"{where}: got no value for {short[0] if short else 'path'}; complete or remove the line.")
     try:
         duration_s = float(row["duration_s"])
     except ValueError as error:
-        raise HSMError(
-            f"{where}: duration_s is {row['duration_s']!r}; wanted seconds as a number."
-        ) from error
+        raise HSMError(f"{where}: duration_s is {row['duration_s']!r}; wanted seconds as a number.") from error
     if not 0 < duration_s < float("inf"):
         raise HSMError(f"{where}: duration_s is {row['duration_s']!r}; wanted a length above 0 seconds.")
     return Clip(

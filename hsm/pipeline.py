@@ -32,6 +32,7 @@ from hsm.bank import FeatureBank
 from hsm.config import Config, config_from_dict, tiny
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
+from hsm.instruction.language_model import with_language_model
 from hsm.instruction.neural import NeuralParser
 from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, windows
 from hsm.models import build_modules
@@ -39,6 +40,7 @@ from hsm.models.audiomae import AudioMAE
 from hsm.models.mask_renderer import Guidance, MaskRenderer
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
+from hsm.models.sound_encoder import SoundEncoder
 from hsm.native_rate import apply_mask
 from hsm.records import OPERATIONS, Audio, Instruction, Separation, SeparationOptions
 from hsm.text import TextEncoder, load_text_encoder
@@ -55,13 +57,13 @@ class Heard:
 
     Args:
         window: where it stands.
-        wave: (S,) at the working level.
+        frames: (1, T, C) the mask renderer's own hearing.
         local: S_mix (1, P, D).
         global_feature: G_mix (1, D).
     """
 
     window: Window
-    wave: Tensor
+    frames: Tensor
     local: Tensor
     global_feature: Tensor
 
@@ -133,6 +135,7 @@ class HSM:
         text.module.to(device)
         self.config, self.modules, self.text, self.parser = config, modules, text, parser
         self.bank, self.device, self.weights_info = bank, device, weights_info
+        self.sound_encoder: SoundEncoder = modules["sound_encoder"]  # type: ignore[assignment]
         self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
@@ -140,12 +143,20 @@ class HSM:
         self.mask: MaskRenderer = modules["mask"]  # type: ignore[assignment]
 
     @staticmethod
-    def load(weights: str | Path | None = None, device: str = "cpu") -> HSM:
+    def load(
+        weights: str | Path | None = None,
+        device: str = "cpu",
+        language_model: str = "",
+        language_model_url: str = "",
+    ) -> HSM:
         """Load weights.
 
         Args:
             weights: a weight folder; the bundled one where not given.
             device: as torch names it, such as "cpu" or "cuda".
+            language_model: reads the instructions, see `hsm.instruction.language_model`; the offline
+                parser where not given.
+            language_model_url: of the endpoint that serves it; loaded by name or path where not given.
 
         Returns:
             The model, ready to separate.
@@ -164,11 +175,14 @@ class HSM:
         for name, module in modules.items():
             folder.load_into(name, module)
         text = load_text_encoder(config.text)
+        parser: Parser = OfflineParser(NeuralParser(modules["instruction"], text))  # type: ignore[arg-type]
+        if language_model:
+            parser = with_language_model(parser, language_model, language_model_url, device)
         return HSM(
             config,
             modules,
             text,
-            OfflineParser(NeuralParser(modules["instruction"], text)),  # type: ignore[arg-type]
+            parser,
             FeatureBank.load(folder),
             chosen,
             folder.manifest["files"],
@@ -219,9 +233,11 @@ class HSM:
             with watch.stage("local features", share):
                 piece = wave[window.samples]
                 piece = (piece * working_gain(piece)).to(self.device)  # (S,)
-                local = self.audiomae(log_mel(piece[None]))  # (1, P, D)
+                cells = self.sound_encoder(piece[None])  # (1, cells in time, 12, E)
+                local = self.audiomae(log_mel(piece[None]), cells)  # (1, P, D)
+                frames = self.mask.hear(stft(piece[None]).abs(), cells)  # (1, T, C)
             with watch.stage("global features", share):
-                heard.append(Heard(window, piece, local, self.q_audio.audio(local)))
+                heard.append(Heard(window, frames, local, self.q_audio.audio(local)))
         return Listened(audio, tuple(heard), columns, watch.timings_s)
 
     @torch.inference_mode()
@@ -275,8 +291,7 @@ class HSM:
                 attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, heads * 8)
             with watch.stage("render", share):
                 guidance = Guidance(carried, separated.local) if options.hierarchy else None
-                spectrum = stft(heard.wave[None]).abs()  # (1, T, F)
-                logits = self.mask(spectrum, sentence, task, guidance)  # (1, T, F)
+                logits = self.mask(heard.frames, sentence, task, guidance)  # (1, T, F)
                 fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
                 mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
         with watch.stage("render", 1.0):

@@ -42,9 +42,7 @@ class Audio:
         if samples.ndim == 1:
             samples = samples[None]  # (1, S)
         if samples.ndim != 2:
-            raise HSMError(
-                f"audio: got an array of shape {samples.shape}; wanted (channels, samples) or (samples,)."
-            )
+            raise HSMError(f"audio: got an array of shape {samples.shape}; wanted (channels, samples) or (samples,).")
         if samples.shape[1] == 0 or samples.shape[0] == 0:
             raise HSMError("audio: got no samples at all; choose a file or a recording that has sound in it.")
         if samples.shape[0] > MOST_CHANNELS:
@@ -59,9 +57,7 @@ class Audio:
                 "export the file again or replace them with zeros."
             )
         if not LOWEST_RATE_HZ <= self.rate_hz <= HIGHEST_RATE_HZ:
-            raise HSMError(
-                f"audio: got a rate of {self.rate_hz} Hz; wanted {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz."
-            )
+            raise HSMError(f"audio: got a rate of {self.rate_hz} Hz; wanted {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.")
         object.__setattr__(self, "samples", samples)
 
     @property

@@ -107,9 +107,7 @@ def test_a_description_alone_is_enough() -> None:
 
 
 def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: str) -> None:
-    assert [v["is_valid"] for v in app.check_request(sound, "rain", app.AS_UNDERSTOOD, "")] == [
-        True
-    ] * 4
+    assert [v["is_valid"] for v in app.check_request(sound, "rain", app.AS_UNDERSTOOD, "")] == [True] * 4
     assert [v["is_valid"] for v in app.check_request(sound, "", "", "", False)] == [
         True,
         False,
@@ -166,9 +164,7 @@ def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) ->
     updates = list(run(sound, "extract the rain", app.AS_UNDERSTOOD, "", False))
     filled = [set(update) for update in updates[1:]]
     first_sound = next(i for i, names in enumerate(filled) if "target" in names)
-    pictures = [
-        next(i for i, names in enumerate(filled) if p in names) for p in ("spectrograms", "attention", "bank")
-    ]
+    pictures = [next(i for i, names in enumerate(filled) if p in names) for p in ("spectrograms", "attention", "bank")]
     assert first_sound < min(pictures)
     assert Path(updates[1 + first_sound]["target"]["value"]).name == "two channels_target.wav"
 
@@ -191,9 +187,7 @@ def test_every_example_is_there_with_its_sources() -> None:
 
 def test_the_footer_says_what_the_weights_may_be_used_for() -> None:
     assert "non-commercial" in app.footer([])
-    assert (
-        "Where the examples come from" in app.footer(app.read_examples()) or not app.read_examples()
-    )
+    assert "Where the examples come from" in app.footer(app.read_examples()) or not app.read_examples()
 
 
 def test_a_mixture_has_the_snr_asked_for() -> None:
@@ -203,9 +197,7 @@ def test_a_mixture_has_the_snr_asked_for() -> None:
     mixture = mix(a, b, 6.0)
     noise = mixture.samples - a.samples
     assert mixture.samples.shape == a.samples.shape
-    assert 10 * np.log10(np.square(a.samples).mean() / np.square(noise).mean()) == pytest.approx(
-        6.0, abs=0.01
-    )
+    assert 10 * np.log10(np.square(a.samples).mean() / np.square(noise).mean()) == pytest.approx(6.0, abs=0.01)
 
 
 def test_a_mixture_too_loud_for_a_file_is_brought_down_as_a_whole() -> None:

@@ -113,9 +113,7 @@ def test_an_example_gives_two_sounds_and_three_pictures(page) -> None:
 
 def test_an_empty_instruction_is_explained_and_nothing_is_lost(page, tmp_path: Path) -> None:
     samples = 0.1 * np.random.default_rng(0).normal(size=16_000).astype(np.float32)
-    page.locator("#recording input[type=file]").set_input_files(
-        str(Audio(samples, 16_000).save(tmp_path / "mine.wav"))
-    )
+    page.locator("#recording input[type=file]").set_input_files(str(Audio(samples, 16_000).save(tmp_path / "mine.wav")))
     page.wait_for_selector("#recording audio", state="attached")
     page.click("#separate")
     page.get_by_text("Say what to do with the sound").wait_for()

@@ -86,7 +86,15 @@ def test_the_papers_networks_have_the_papers_sizes() -> None:
 def test_the_other_configurations_can_be_built(config: Any) -> None:
     with torch.device("meta"):
         modules = build_modules(config)
-    assert set(modules) == {"audiomae", "q_audio", "global_separator", "local_separator", "mask", "instruction"}
+    assert set(modules) == {
+        "sound_encoder",
+        "audiomae",
+        "q_audio",
+        "global_separator",
+        "local_separator",
+        "mask",
+        "instruction",
+    }
     total = sum(count(module) for module in modules.values())
     assert total * 2 < 100e6, "as fp16 all weights stay below 100 MB"
     assert all(count(module) * 2 < 50e6 for module in modules.values()), "and every file below 50 MB"

@@ -223,7 +223,7 @@ def test_words_task_and_hierarchy_all_matter(awake_model: HSM, make_sound: MakeS
         assert not np.allclose(usual.mask, other.mask, atol=1e-3)
     for other in (other_words, other_task):
         assert not np.allclose(usual.global_target, other.global_target, atol=1e-4)
-        assert not np.allclose(usual.attention, other.attention, rtol=1e-3, atol=0)
+        assert not np.allclose(usual.attention, other.attention, rtol=1e-4, atol=0)
 
 
 def test_a_change_late_in_a_long_sound_leaves_its_first_window_alone(awake_model: HSM, make_sound: MakeSound) -> None:

@@ -46,9 +46,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", type=Path, metavar="DIR", help="other weights than the bundled ones")
     command.add_argument("--device", default="cpu", help="cpu or cuda")
     command.add_argument("--threads", type=int, help="CPU threads of the model")
-    command.add_argument(
-        "--out", type=Path, default=Path("runs/evaluation"), metavar="DIR", help="for the files"
-    )
+    command.add_argument("--out", type=Path, default=Path("runs/evaluation"), metavar="DIR", help="for the files")
     command.add_argument("--readme", type=Path, metavar="FILE", help="also put the table between its marks there")
     return command
 

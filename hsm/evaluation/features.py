@@ -23,9 +23,7 @@ FEATURES = (
 )
 
 
-def feature_scores(
-    model: Separator, mixture: Mixture, right: Separation, wrong: Separation
-) -> dict[str, float]:
+def feature_scores(model: Separator, mixture: Mixture, right: Separation, wrong: Separation) -> dict[str, float]:
     """Cosines to the clean target's global feature, and attention ratios.
 
     Args:

@@ -99,9 +99,7 @@ def understood(text: str, parse: Callable[[str], Instruction]) -> Instruction | 
         return None
 
 
-def score(
-    cases: list[Case], parse: Callable[[str], Instruction]
-) -> tuple[dict[str, tuple[int, int]], list[str]]:
+def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[str, tuple[int, int]], list[str]]:
     """Right and total by kind, and one line for each miss."""
     right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     misses = []

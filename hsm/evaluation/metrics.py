@@ -140,9 +140,7 @@ def kl(target: np.ndarray, output: np.ndarray) -> float:
     if p.ndim != 1 or p.shape != q.shape or not p.size:
         raise HSMError(f"kl: got shapes {p.shape} and {q.shape}; wanted two arrays (classes,) of one tagger.")
     if not (np.isfinite(p).all() and np.isfinite(q).all() and p.min() >= 0 and q.min() >= 0):
-        raise HSMError(
-            "kl: got a negative score or one that is not finite; wanted probabilities, not logits."
-        )
+        raise HSMError("kl: got a negative score or one that is not finite; wanted probabilities, not logits.")
     p, q = (scores + KL_EPSILON for scores in (p, q))
     p, q = p / p.sum(), q / q.sum()
     return float(np.sum(p * np.log(p / q)))

@@ -129,9 +129,7 @@ class _Table:
         return self._pack.pop()
 
 
-def _draw_sources(
-    table: _Table, count: int, audible: Callable[[Clip], bool], rng: Random
-) -> tuple[Clip, ...]:
+def _draw_sources(table: _Table, count: int, audible: Callable[[Clip], bool], rng: Random) -> tuple[Clip, ...]:
     chosen: list[Clip] = []
     for draw in range(MOST_DRAWS):
         if not chosen or draw % 100 == 99:  # a target that next to nothing may meet is passed over
@@ -156,9 +154,7 @@ def _draw_absent(clips: Sequence[Clip], sources: Sequence[Clip], rng: Random) ->
         clip = _any_of(clips, rng)
         if heard.isdisjoint(clip.classes) and clip.caption not in captions:
             return clip
-    raise HSMError(
-        f"pairs: every clip shares a class with {', '.join(sorted(heard))}; wanted a further class."
-    )
+    raise HSMError(f"pairs: every clip shares a class with {', '.join(sorted(heard))}; wanted a further class.")
 
 
 def _may_meet(clips: Sequence[Clip]) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +19,8 @@ from hsm.evaluation.mixing import Mixture
 from hsm.evaluation.pairs import Pair
 from hsm.records import Audio, Instruction, Operation, Separation, SeparationOptions
 
-QUERY_ROWS = ("extract", "extract, text alone", "remove", "wrong query", "absent query")
+REWORDED = "extract, unseen wording"
+QUERY_ROWS = ("extract", "extract, text alone", REWORDED, "remove", "wrong query", "absent query")
 ROWS = ("mixture", "self", "ideal ratio mask", *QUERY_ROWS)
 METRICS = ("sdri", "sdr", "si_sdr", "mel_psnr", "lsd", "kl", "level_db")
 Judge = Callable[[np.ndarray], np.ndarray]  # wave (S,) to class probabilities (classes,)
@@ -37,6 +41,13 @@ class Separator(Protocol):
     def global_feature(self, audio: Audio, /) -> np.ndarray: ...
 
 
+@cache
+def unseen_wordings() -> dict[str, str]:
+    """Other words for the sounds of ESC-50 by label; they share no sentence with the training captions."""
+    with (Path(__file__).parent / "data" / "wordings.csv").open(newline="", encoding="utf-8") as file:
+        return {row["label"]: row["wording"] for row in csv.DictReader(file)}
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What came out and what should have.
@@ -53,7 +64,8 @@ class Answer:
 def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -> dict[str, Separation]:
     """Put the queries of some rows to the model; the mixture is listened to once.
 
-    "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance.
+    "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance;
+    "extract, unseen wording" in words that no training clip is captioned with, where the label has such.
     "remove" takes the second source away. "wrong query" asks for the second source. "absent query"
     asks for a sound that is not there.
     """
@@ -64,6 +76,8 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
         "wrong query": ("extract", pair.queries[1]),
         "absent query": ("extract", pair.absent),
     }
+    if (wording := unseen_wordings().get(pair.queries[0])) is not None:
+        queries[REWORDED] = ("extract", wording)
     listened = model.listen(mixture.audio)
     return {
         row: model.separate(
@@ -72,6 +86,7 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
             SeparationOptions(hierarchy=row != "extract, text alone"),
         )
         for row in rows
+        if row in queries
     }
 
 
@@ -85,6 +100,7 @@ def answers(mixture: Mixture, separations: Mapping[str, Separation]) -> dict[str
     references: dict[str, np.ndarray | None] = {
         "extract": target,
         "extract, text alone": target,
+        REWORDED: target,
         "remove": target if len(mixture.sources) == 2 else mixture.without(1),
         "wrong query": target,
         "absent query": None,
@@ -136,16 +152,12 @@ def ideal_ratio_mask(mixture: Mixture) -> np.ndarray:
 
 def level_db(estimate: np.ndarray, mixture: np.ndarray) -> float:
     """Energy of an estimate relative to the mixture's in dB, not below -100."""
-    ratio = float(
-        np.sum(np.square(estimate, dtype=np.float64)) / np.sum(np.square(mixture, dtype=np.float64))
-    )
+    ratio = float(np.sum(np.square(estimate, dtype=np.float64)) / np.sum(np.square(mixture, dtype=np.float64)))
     return max(-metrics.LIMIT_DB, 10.0 * float(np.log10(ratio))) if ratio > 0.0 else -metrics.LIMIT_DB
 
 
 def _mono(audio: Audio, mixture: Mixture) -> np.ndarray:
     samples = mixture.sources.shape[1]
     if audio.samples.shape != (1, samples):
-        raise HSMError(
-            f"model: the target has shape {audio.samples.shape}; wanted the mixture's (1, {samples})."
-        )
+        raise HSMError(f"model: the target has shape {audio.samples.shape}; wanted the mixture's (1, {samples}).")
     return np.asarray(audio.samples[0])

@@ -46,13 +46,9 @@ def summarise(results: Sequence[PairResult]) -> dict[str, Any]:
     return {
         "pairs": len(results),
         "rows": {
-            row: {
-                metric: _spread(_values(results, row, metric))
-                for metric in METRICS
-                if _values(results, row, metric)
-            }
+            row: {metric: _spread(_values(results, row, metric)) for metric in METRICS if _values(results, row, metric)}
             for row in ROWS
-            if row in results[0].rows
+            if any(row in result.rows for result in results)
         },
         "right_minus_wrong_sdri_db": _difference(results, "extract", "wrong query"),
         "extract_minus_remove_sdri_db": _difference(results, "extract", "remove") if two_sources else None,
@@ -128,23 +124,19 @@ def insert(path: Path, name: str, text: str) -> None:
     path.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 
-def write(
-    folder: Path, name: str, report: dict[str, Any], text: str, results: Sequence[PairResult]
-) -> list[Path]:
+def write(folder: Path, name: str, report: dict[str, Any], text: str, results: Sequence[PairResult]) -> list[Path]:
     """Write NAME.json, NAME.md and NAME.csv (one line a pair) into a folder; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{ending}" for ending in ("json", "md", "csv")]
     paths[0].write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     paths[1].write_text(text, encoding="utf-8")
-    rows = [row for row in ROWS if row in results[0].rows and row != "absent query"]
+    rows = [row for row in ROWS if any(row in r.rows for r in results) and row != "absent query"]
     with paths[2].open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(
-            ["kind", "clips", "queries", "absent", "snr_db", *(f"{row} sdri" for row in rows), *FEATURES]
-        )
+        table.writerow(["kind", "clips", "queries", "absent", "snr_db", *(f"{row} sdri" for row in rows), *FEATURES])
         for r in results:
             clips, snr_db = (clip.path.name for clip in r.pair.sources), (f"{db:.2f}" for db in r.pair.snr_db)
-            values = [r.rows[row]["sdri"] for row in rows] + [r.features.get(name) for name in FEATURES]
+            values = [r.rows.get(row, {}).get("sdri") for row in rows] + [r.features.get(name) for name in FEATURES]
             table.writerow(
                 [r.pair.kind, ";".join(clips), ";".join(r.pair.queries), r.pair.absent, ";".join(snr_db)]
                 + ["" if value is None else f"{value:.3f}" for value in values]

@@ -1,10 +1,10 @@
 """What the user asked for, read from free text. Paper: Sec. III-F.
 
-`text.py` makes typed text safe; `grammar.py` (over `words.py`) knows the common forms; `neural.py` is
-the trained parser for all others; `language_model.py` with `chat_models.py` asks a large language
-model where one is configured; `targets.py` finds several sounds in one description; `language.py`
-notices text that is not English; `generator.py` with `phrases.py` and `sounds.py` writes the
-sentences that training uses.
+`text.py` makes typed text safe; `spelling.py` puts misspelt command words right; `grammar.py` (over
+`words.py`) knows the common forms; `neural.py` is the trained parser for all others;
+`language_model.py` with `chat_models.py` asks a large language model where one is configured;
+`targets.py` finds several sounds in one description; `language.py` notices text that is not English;
+`generator.py` with `phrases.py` and `sounds.py` writes the sentences that training uses.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Protocol
 from hsm.errors import HSMError
 from hsm.instruction.grammar import Reading, read, read_command
 from hsm.instruction.language import language_note
+from hsm.instruction.spelling import correct_commands
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text
 from hsm.records import Instruction
@@ -32,7 +33,15 @@ class Parser(Protocol):
         ...
 
 
-def parse_instruction(text: str, neural: Parser | None = None) -> Instruction:
+class TrainedParser(Parser, Protocol):
+    """A parser with a vocabulary."""
+
+    def is_word(self, word: str) -> bool:
+        """Whether a lower-case word is known as a whole."""
+        ...
+
+
+def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruction:
     """Understand an instruction.
 
     Where the whole sentence is one of the grammar's commands, the grammar decides the operation, and
@@ -51,13 +60,15 @@ def parse_instruction(text: str, neural: Parser | None = None) -> Instruction:
     """
     cleaned = clean_text(text)
     note = language_note(cleaned)
+    if neural is not None:
+        cleaned = correct_commands(cleaned, neural.is_word)
     command = read_command(cleaned)
     if neural is None or command is not None:
         known = _from_reading(command or read(cleaned), text, note)
         if neural is None:
             return known
     try:
-        trained = replace(neural.parse(text), note=note)
+        trained = replace(neural.parse(cleaned), text=text, note=note)
     except HSMError:
         if command is None:
             raise
@@ -84,7 +95,7 @@ def _from_reading(reading: Reading, text: str, note: str) -> Instruction:
 class OfflineParser:
     """`parse_instruction` as a parser: the grammar, then the trained parser where there is one."""
 
-    neural: Parser | None = None
+    neural: TrainedParser | None = None
 
     def parse(self, text: str) -> Instruction:
         """Understand one; raises `HSMError` where no sound is named."""

@@ -41,9 +41,7 @@ class EndpointChat:
 
     def __init__(self, url: str, model: str, key: str | None = None) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise HSMError(
-                f"language model: got the address {url!r}; wanted one that starts with http:// or https://."
-            )
+            raise HSMError(f"language model: got the address {url!r}; wanted one that starts with http:// or https://.")
         self.url, self.model, self.name = url.rstrip("/") + "/chat/completions", model, f"llm:{model}"
         self._key = key if key is not None else os.environ.get(KEY_VARIABLE, "")
 
@@ -103,9 +101,7 @@ class TransformersChat:
     def reply(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Generate greedily, at most 120 tokens and `timeout_s` seconds; raises `ReplyError`."""
         if getattr(self.tokenizer, "chat_template", None):
-            prompt = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
+            prompt = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         else:
             prompt = "\n\n".join(message["content"] for message in messages) + "\n\nJSON: "
         batch = self.tokenizer(prompt, return_tensors="pt", add_special_tokens=False).to(self.model.device)

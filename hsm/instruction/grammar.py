@@ -56,7 +56,7 @@ _BUT = (
 
 _LEADING = _re(rf"^(?:{GREETING}\b[\s,!.:;-]*|{REQUEST})+")
 _TRAILING = _re(rf"\b(?:{TRAILER}|{WHERE})$")
-_END_MARKS = " ,.!?;:\"-"
+_END_MARKS = ' ,.!?;:"-'
 _LONGEST_END = 60  # characters searched for a polite ending, so that time stays linear in the text
 _ARTICLE = _re(rf"^(?:(?:{DETERMINERS})\s+)+")
 _SOUND_OF = _re(r"^(?:(?:sounds?|noises?|audio)\s+(?:of|made by|coming from|from)\s+)")
@@ -68,9 +68,7 @@ _COMMAND = _re(
 )
 _EXCEPTION = _re(rf"^(?:nothing(?P<none>){_BUT}|{_ALL}{_BUT})\s+(?P<rest>.+)$")
 _NO_X = _re(r"^(?:no more|no|without(?: any)?|not|minus|sans)\s+(?P<rest>.+)$")
-_PARTICLE = _re(
-    rf"^(?:(?P<neg>{_NOT})\s+)?(?P<verb>{'|'.join(PARTICLE_VERBS)})\s+(?P<rest>.+?)\s+(?:out|away|off)$"
-)
+_PARTICLE = _re(rf"^(?:(?P<neg>{_NOT})\s+)?(?P<verb>{'|'.join(PARTICLE_VERBS)})\s+(?P<rest>.+?)\s+(?:out|away|off)$")
 _CLAUSE = _re(
     rf"(?:[,;.!?]+\s*(?:and|but|then|so)?|\s+(?:and|but|then|so|while))\s*"
     rf"(?:(?:please|just|only|also|instead)\s+)*"

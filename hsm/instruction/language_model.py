@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from hsm.errors import HSMError
-from hsm.instruction.chat_models import Chat, ReplyError
+from hsm.instruction.chat_models import Chat, EndpointChat, ReplyError, TransformersChat
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import EXAMPLES, clean_text
@@ -119,3 +119,22 @@ class LanguageModelParser:
         if isinstance(answer[0], ReplyError):
             raise answer[0]
         return answer[0]
+
+
+def with_language_model(offline: Any, model: str, url: str = "", device: str = "cpu") -> LanguageModelParser:
+    """Put a language model before the offline parser.
+
+    Args:
+        offline: the parser that decides where the model fails.
+        model: a hub name or folder of `transformers`, or the name that an endpoint knows.
+        url: base address of an OpenAI-compatible endpoint; its key comes from HSM_LLM_API_KEY.
+        device: where a model of `transformers` computes.
+
+    Returns:
+        The parser.
+
+    Raises:
+        HSMError: a model that cannot be loaded, or an address that is none.
+    """
+    chat: Chat = EndpointChat(url, model) if url else TransformersChat.load(model, device)
+    return LanguageModelParser(chat, offline)

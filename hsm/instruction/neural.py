@@ -1,8 +1,8 @@
 """The trained parser: a small transformer that reads the operation and marks the sound's words.
 
 Departure: Sec. III-F asks a large language model; this one runs offline in a few milliseconds. It
-starts from the text encoder's own word-piece embeddings, so it has met words that its training
-sentences never used, and learns order and negation itself.
+reads the layers of the frozen text encoder, which has met words and turns of phrase that the
+training sentences never used, and learns order and negation itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import torch
 from torch import Tensor
 
-from hsm.errors import HSMError
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text, nothing_to_separate
@@ -37,30 +36,7 @@ class NeuralParser:
     def __init__(self, net: InstructionNet, encoder: TextEncoder) -> None:
         self.net = net.eval()
         self.encoder = encoder
-
-    @staticmethod
-    def from_state(state: dict[str, Tensor], encoder: TextEncoder) -> NeuralParser:
-        """Build a parser from saved weights; sizes are read from the tensors.
-
-        Raises:
-            HSMError: weights of another network, or trained on another text encoder.
-        """
-        if "enter.0.weight" not in state:
-            raise HSMError("instruction parser: these are not its weights ('enter.0.weight' is missing).")
-        width, vocabulary_width = state["enter.0.weight"].shape
-        if vocabulary_width != encoder.width:
-            raise HSMError(
-                f"instruction parser: trained on a text encoder {vocabulary_width} wide, this one has "
-                f"{encoder.width}; load all-MiniLM-L6-v2 for it."
-            )
-        layers = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-        net = InstructionNet(vocabulary_width, width, layers)
-        net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-        return NeuralParser(net, encoder)
-
-    def state(self) -> dict[str, Tensor]:
-        """The weights in half precision, for a safetensors file."""
-        return {name: tensor.detach().half().contiguous() for name, tensor in self.net.state_dict().items()}
+        self._words = frozenset(encoder.tokenizer.get_vocab())  # type: ignore[attr-defined]
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids (B, L), mask (B, L) and character spans (B, L, 2) of instructions."""
@@ -69,6 +45,20 @@ class NeuralParser:
             return_tensors="pt",
         )  # fmt: skip
         return batch["input_ids"], batch["attention_mask"].bool(), batch["offset_mapping"]
+
+    def is_word(self, word: str) -> bool:
+        """Whether the text encoder's vocabulary has a lower-case word whole."""
+        return word in self._words
+
+    @torch.no_grad()
+    def layers(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """What the network reads of tokens (B, L): embeddings, middle and last layer, (B, L, 3 W)."""
+        device = self.encoder.vocabulary.device
+        hidden = self.encoder.module(
+            input_ids=ids.to(device), attention_mask=mask.long().to(device), output_hidden_states=True
+        ).hidden_states
+        read = torch.cat([hidden[0], hidden[len(hidden) // 2], hidden[-1]], -1)
+        return read.float()
 
     @torch.inference_mode()
     def parse(self, text: str) -> Instruction:
@@ -79,8 +69,8 @@ class NeuralParser:
         """
         cleaned = clean_text(text)
         ids, mask, spans = self.tokens([cleaned])
-        vocabulary = self.encoder.vocabulary
-        decision = self.net(vocabulary[ids.to(vocabulary.device)].float(), mask.to(vocabulary.device))
+        layers = self.layers(ids, mask)  # (1, L, 3 W)
+        decision = self.net(layers, mask.to(layers.device))
         chances = decision.operation.float().softmax(-1)[0].cpu()  # (3,)
         words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid().cpu(), spans[0])
         description = trim(" ".join(words))

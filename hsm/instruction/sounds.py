@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,6 +40,15 @@ def load_sounds() -> Sounds:
 
     sources = {line.partition(": ")[0]: line.partition(": ")[2].split(", ") for line in sections["sources"]}
     return Sounds(sources, *(items(n) for n in ("names", "look-alikes", "adjectives", "places", "manners", "owners")))
+
+
+@lru_cache(maxsize=1)
+def sound_words() -> frozenset[str]:
+    """Every single word of the file, in lower case."""
+    sounds = load_sounds()
+    phrases = [*sounds.sources, *(does for doing in sounds.sources.values() for does in doing)]
+    phrases += [item for part in sounds[1:] for item in part]
+    return frozenset(word for phrase in phrases for word in re.findall(r"[a-z']+", phrase.lower()))
 
 
 def _third_person(gerund: str) -> str:

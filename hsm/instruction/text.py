@@ -45,6 +45,4 @@ def clean_text(text: str) -> str:
 def nothing_to_separate(text: str) -> HSMError:
     """The error for text that names no sound."""
     shown = text if len(text) <= 60 else text[:57] + "..."
-    return HSMError(
-        f"instruction: found no sound to separate in {shown!r}; name one, for example {EXAMPLES}."
-    )
+    return HSMError(f"instruction: found no sound to separate in {shown!r}; name one, for example {EXAMPLES}.")

@@ -14,17 +14,20 @@ from hsm.models.instruction_net import InstructionNet
 from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator
+from hsm.models.sound_encoder import SoundEncoder
 
 
 def build_modules(config: Config) -> dict[str, nn.Module]:
     """Every network of a configuration by its name in a weight folder, with random weights."""
     local, text = config.audiomae.width, config.text.width
     assert config.q_audio.width == local, "H2 attends to G and S in one width"
+    cells = config.sound_encoder.width
     return {
-        "audiomae": AudioMAE(config.audiomae),
+        "sound_encoder": SoundEncoder(config.sound_encoder),
+        "audiomae": AudioMAE(config.audiomae, cells),
         "q_audio": QAudio(config.q_audio, local, text),
         "global_separator": GlobalSeparator(config.global_separator, local, text),
         "local_separator": LocalSeparator(config.local_separator, local, text),
-        "mask": MaskRenderer(config.mask, text, local),
+        "mask": MaskRenderer(config.mask, text, local, cells),
         "instruction": InstructionNet(text),
     }

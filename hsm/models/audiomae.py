@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hsm.audio import PATCH, PATCH_BANDS
 from hsm.config import AudioMAEConfig
 from hsm.models.layers import TransformerBlock
+from hsm.models.sound_encoder import cells_at_patches
 
 
 def positions(columns: Tensor, width: int) -> Tensor:
@@ -55,13 +56,24 @@ class MaskedAutoencoding(NamedTuple):
 
 
 class AudioMAE(nn.Module):
-    """ViT encoder over spectrogram patches, with the small decoder of its pretraining."""
+    """ViT encoder over spectrogram patches, with the small decoder of its pretraining.
 
-    def __init__(self, config: AudioMAEConfig) -> None:
+    Departure: with `config.cells` a patch's token is made of its pixels and of what the pretrained sound
+    encoder hears there, since the few hours that the bundled weights learn from name too few sounds.
+
+    Args:
+        config: sizes.
+        cell_width: width E of the sound encoder's features.
+    """
+
+    def __init__(self, config: AudioMAEConfig, cell_width: int) -> None:
         super().__init__()
         pixels = PATCH * PATCH
         self.width, self.decoder_width = config.width, config.decoder_width
         self.embed = nn.Linear(pixels, config.width)
+        self.cells_embed = (
+            nn.Sequential(nn.LayerNorm(cell_width), nn.Linear(cell_width, config.width)) if config.cells else None
+        )
         self.blocks = nn.ModuleList(TransformerBlock(config.width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.decoder_embed = nn.Linear(config.width, config.decoder_width)
@@ -78,37 +90,57 @@ class AudioMAE(nn.Module):
         out: Tensor = self.norm(tokens)
         return out
 
-    def forward(self, mel: Tensor) -> Tensor:
+    def _tokens(self, pixels: Tensor, cells: Tensor, first_column: int = 0) -> Tensor:
+        """(B, P, 256) and (B, cells in time, 12, E) to (B, P, D)."""
+        count = pixels.shape[1] // PATCH_BANDS
+        place = positions(first_column + torch.arange(count, device=pixels.device), self.width)
+        tokens: Tensor = self.embed(pixels) + place
+        if self.cells_embed is not None:
+            tokens = tokens + self.cells_embed(cells_at_patches(cells, count))  # (B, P, D)
+        return tokens
+
+    def forward(self, mel: Tensor, cells: Tensor) -> Tensor:
         """Local-semantic features.
 
         Args:
             mel: (B, T, 128) from `hsm.audio.log_mel`, T a multiple of 16 (1,024 for a whole window).
+            cells: (B, cells in time, 12, E) of the same sound from the sound encoder.
 
         Returns:
             S (B, P, D), P = T / 2 (512 for a whole window).
         """
-        patches = self.embed(to_patches(mel))  # (B, P, D)
-        columns = torch.arange(mel.shape[1] // PATCH, device=mel.device)
-        return self._encode(patches + positions(columns, self.width))
+        return self._encode(self._tokens(to_patches(mel), cells))
 
-    def masked(self, mel: Tensor, keep: float, generator: torch.Generator | None = None) -> MaskedAutoencoding:
+    def masked(
+        self,
+        mel: Tensor,
+        cells: Tensor,
+        keep: float,
+        generator: torch.Generator | None = None,
+        first_column: int = 0,
+    ) -> MaskedAutoencoding:
         """Pretraining: encode a random share of the patches, decode the rest.
+
+        The sound encoder's features are hidden with their patches; those of visible patches still tell
+        a little of their neighbours.
 
         Args:
             mel: (B, T, 128).
+            cells: as in `forward`.
             keep: share of visible patches, 0 to 1. AudioMAE keeps 0.2.
             generator: for the choice.
+            first_column: where in a window the sound is said to stand, so that short crops teach all places.
 
         Returns:
             Loss and the visible patches' features.
         """
         pixels = to_patches(mel)  # (B, P, 256)
         batch, count = pixels.shape[:2]
-        columns = torch.arange(mel.shape[1] // PATCH, device=mel.device)
+        columns = first_column + torch.arange(mel.shape[1] // PATCH, device=mel.device)
         order = torch.rand(batch, count, generator=generator).argsort(1).to(mel.device)  # (B, P)
         kept = max(1, round(keep * count))
         shown, hidden = order[:, :kept], order[:, kept:]
-        tokens = self.embed(pixels) + positions(columns, self.width)  # (B, P, D)
+        tokens = self._tokens(pixels, cells, first_column)  # (B, P, D)
         visible = self._encode(tokens.gather(1, shown.unsqueeze(-1).expand(-1, -1, self.width)))  # (B, kept, D)
 
         canvas = self.hidden.expand(batch, count, -1).to(visible.dtype)  # (B, P, decoder width)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 OPERATIONS_AND_NOTHING = 3  # extract, remove, nothing
 WIDTH, LAYERS, HEAD_WIDTH, LONGEST_TOKENS = 128, 1, 32, 192
 DILATIONS = (1, 1, 2, 4)
+READ_LAYERS = 3  # embeddings, middle, last
 
 
 class Decision(NamedTuple):
@@ -43,17 +44,17 @@ class Neighbours(nn.Module):
 
 
 class InstructionNet(nn.Module):
-    """A few dilated convolutions and attention over word-piece embeddings, with two heads.
+    """A few dilated convolutions and attention over the text encoder's layers, with two heads.
 
     Args:
-        vocabulary_width: width W of the embeddings it reads.
+        text_width: width W of the text encoder; `READ_LAYERS` of its layers are read side by side.
         width: its own width.
         layers: attention blocks.
     """
 
-    def __init__(self, vocabulary_width: int, width: int = WIDTH, layers: int = LAYERS) -> None:
+    def __init__(self, text_width: int, width: int = WIDTH, layers: int = LAYERS) -> None:
         super().__init__()
-        self.enter = nn.Sequential(nn.Linear(vocabulary_width, width), nn.LayerNorm(width))
+        self.enter = nn.Sequential(nn.Linear(READ_LAYERS * text_width, width), nn.LayerNorm(width))
         self.near = nn.ModuleList(Neighbours(width, dilation) for dilation in DILATIONS)
         self.position = nn.Parameter(0.1 * torch.randn(LONGEST_TOKENS, width))
         self.blocks = nn.ModuleList(
@@ -67,14 +68,14 @@ class InstructionNet(nn.Module):
         self.operation = nn.Linear(2 * width, OPERATIONS_AND_NOTHING)
         self.description = nn.Linear(width, 1)
 
-    def forward(self, embeddings: Tensor, mask: Tensor) -> Decision:
+    def forward(self, layers: Tensor, mask: Tensor) -> Decision:
         """Read word pieces.
 
         Args:
-            embeddings: (B, L, W), the first one is the start token.
+            layers: (B, L, 3 W), the first one is the start token.
             mask: (B, L), True where a token stands.
         """
-        x = self.enter(embeddings) + self.position[: embeddings.shape[1]]  # (B, L, D)
+        x = self.enter(layers) + self.position[: layers.shape[1]]  # (B, L, D)
         for near in self.near:
             x = near(x, mask)  # (B, L, D)
         for block in self.blocks:

@@ -8,9 +8,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from hsm.audio import FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
+from hsm.audio import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
 from hsm.config import MaskConfig
 from hsm.models.layers import Attention, feed_forward
+from hsm.models.sound_encoder import cells_at_frames
 
 DILATIONS = (1, 2, 4, 8)
 
@@ -23,7 +24,7 @@ class Guidance(NamedTuple):
 
 
 class FiLM(nn.Module):
-    """Feature-wise scale and shift by a condition; the identity at first."""
+    """Feature-wise scale and shift by a condition; the identity at first, and where there is none."""
 
     def __init__(self, condition_width: int, width: int) -> None:
         super().__init__()
@@ -38,35 +39,59 @@ class FiLM(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Depthwise dilated convolution over time, then a pointwise feed-forward under FiLM."""
+    """Depthwise dilated convolution over time, then a pointwise feed-forward; under FiLM where asked."""
 
     def __init__(self, width: int, condition_width: int, dilation: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(width, width, 7, padding=3 * dilation, dilation=dilation, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.film = FiLM(condition_width, width)
+        self.film = FiLM(condition_width, width) if condition_width else None
         self.feed = feed_forward(width)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """(B, T, C) to the same."""
-        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)  # (B, T, C)
-        out: Tensor = x + self.feed(self.film(self.norm(y), condition))
+        y = self.norm(self.depthwise(x.transpose(1, 2)).transpose(1, 2))  # (B, T, C)
+        if self.film is not None and condition is not None:
+            y = self.film(y, condition)
+        out: Tensor = x + self.feed(y)
         return out
 
 
 class TimeAttention(nn.Module):
-    """Self-attention over all frames, under FiLM."""
+    """Self-attention over all frames; under FiLM where asked."""
 
     def __init__(self, width: int, heads: int, condition_width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.film = FiLM(condition_width, width)
+        self.film = FiLM(condition_width, width) if condition_width else None
         self.attention = Attention(width, heads)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """(B, T, C) to the same."""
-        out: Tensor = x + self.attention(self.film(self.norm(x), condition))
+        y = self.norm(x)
+        if self.film is not None and condition is not None:
+            y = self.film(y, condition)
+        out: Tensor = x + self.attention(y)
         return out
+
+
+class Blocks(nn.Module):
+    """Convolution blocks with growing dilation, a self-attention after every second one."""
+
+    def __init__(self, count: int, width: int, heads: int, condition_width: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            ConvBlock(width, condition_width, DILATIONS[i % len(DILATIONS)]) for i in range(count)
+        )
+        self.attentions = nn.ModuleList(TimeAttention(width, heads, condition_width) for _ in range(count // 2))
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, T, C) to the same."""
+        for i, block in enumerate(self.convolutions):
+            x = block(x, condition)
+            if i % 2 == 1:
+                x = self.attentions[i // 2](x, condition)
+        return x
 
 
 class MaskRenderer(nn.Module):
@@ -83,25 +108,24 @@ class MaskRenderer(nn.Module):
         config: sizes.
         text_width: width of the text encoder's features.
         feature_width: width D of Ĝ and Ŝ.
+        cell_width: width E of the sound encoder's features.
     """
 
-    def __init__(self, config: MaskConfig, text_width: int, feature_width: int) -> None:
+    def __init__(self, config: MaskConfig, text_width: int, feature_width: int, cell_width: int) -> None:
         super().__init__()
         width, condition_width = config.width, config.condition_width
         self.bins_in = nn.Linear(STFT_BINS, width)
+        self.cells_norm = nn.LayerNorm(cell_width)
+        self.cells_in = nn.Linear(cell_width, config.cell_width)
+        self.column_in = nn.Linear(CELL_BANDS * config.cell_width, width)
+        self.mixture_blocks = Blocks(config.mixture_blocks, width, config.heads, 0)
         self.text_in = nn.Linear(text_width, condition_width)
         self.task_in = nn.Embedding(2, condition_width)
         self.global_in = nn.Linear(feature_width, condition_width, bias=False)
         self.local_in = nn.Linear(PATCH_BANDS * feature_width, width, bias=False)
-        self.local_middle = nn.Linear(PATCH_BANDS * feature_width, width, bias=False)
-        for guide in (self.task_in, self.global_in, self.local_in, self.local_middle):
+        for guide in (self.task_in, self.global_in, self.local_in):
             nn.init.zeros_(guide.weight)  # a text-only renderer at first
-        self.conv_blocks = nn.ModuleList(
-            ConvBlock(width, condition_width, DILATIONS[i % len(DILATIONS)]) for i in range(config.blocks)
-        )
-        self.attention_blocks = nn.ModuleList(
-            TimeAttention(width, config.heads, condition_width) for _ in range(config.blocks // 2)
-        )
+        self.described_blocks = Blocks(config.described_blocks, width, config.heads, condition_width)
         self.norm = nn.LayerNorm(width)
         self.film = FiLM(condition_width, width)
         self.bins_out = nn.Linear(width, STFT_BINS)
@@ -113,11 +137,27 @@ class MaskRenderer(nn.Module):
         last = repeated[:, -1:].expand(-1, max(0, frames - repeated.shape[1]), -1)
         return torch.cat([repeated, last], 1)[:, :frames]  # (B, T, 8 D)
 
-    def forward(self, magnitude: Tensor, text: Tensor, task: Tensor, guidance: Guidance | None) -> Tensor:
-        """Masks' log-odds.
+    def hear(self, magnitude: Tensor, cells: Tensor) -> Tensor:
+        """What does not depend on the description.
 
         Args:
             magnitude: (B, T, F) of the mixture at the working level.
+            cells: (B, cells in time, 12, E) of the sound encoder.
+
+        Returns:
+            (B, T, C).
+        """
+        x = self.bins_in(torch.log(magnitude.square() + 1e-5) / 4 + 1)  # (B, T, C)
+        column = rearrange(self.cells_in(self.cells_norm(cells)), "b t f e -> b t (f e)")
+        x = x + cells_at_frames(self.column_in(nn.functional.gelu(column)), magnitude.shape[1])
+        heard: Tensor = self.mixture_blocks(x)
+        return heard
+
+    def forward(self, heard: Tensor, text: Tensor, task: Tensor, guidance: Guidance | None) -> Tensor:
+        """Masks' log-odds.
+
+        Args:
+            heard: (B, T, C) from `hear`.
             text: (B, text_width) sentence embedding of the description.
             task: (B,) 0 extract, 1 remove.
             guidance: Ĝ and Ŝ of the target, or None for the single-stage variant.
@@ -125,22 +165,13 @@ class MaskRenderer(nn.Module):
         Returns:
             (B, T, F); sigmoid is the target's mask, sigmoid of the negative the residual's.
         """
-        frames = magnitude.shape[1]
-        x = self.bins_in(torch.log(magnitude.square() + 1e-5) / 4 + 1)  # (B, T, C)
+        x = heard
         condition = self.text_in(text * text.shape[-1] ** 0.5)  # (B, condition_width); entries near 1
-        middle: Tensor | None = None
         if guidance is not None:
             condition = condition + self.global_in(guidance.global_target) + self.task_in(task)
-            columns = self._to_frames(guidance.local_target, frames)  # (B, T, 8 D)
-            x = x + self.local_in(columns)
-            middle = self.local_middle(columns)
+            x = x + self.local_in(self._to_frames(guidance.local_target, x.shape[1]))
         condition = nn.functional.silu(condition)
-        for i, block in enumerate(self.conv_blocks):
-            if middle is not None and i == len(self.conv_blocks) // 2:
-                x = x + middle
-            x = block(x, condition)
-            if i % 2 == 1:
-                x = self.attention_blocks[i // 2](x, condition)
+        x = self.described_blocks(x, condition)
         described = self.bins_out(self.film(self.norm(x), condition))  # (B, T, F)
         side = 1.0 - 2.0 * task.to(described.dtype)
         return described * side[:, None, None]

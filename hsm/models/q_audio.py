@@ -94,9 +94,7 @@ class QAudio(nn.Module):
         super().__init__()
         self.query = nn.Parameter(torch.randn(1, 1, config.width) * 0.02)
         self.text_in = nn.Linear(text_width, config.width)
-        self.layers = nn.ModuleList(
-            QAudioLayer(config.width, config.heads, audio_width) for _ in range(config.layers)
-        )
+        self.layers = nn.ModuleList(QAudioLayer(config.width, config.heads, audio_width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.temperature = nn.Parameter(torch.tensor(2.6))  # log of 1 / 0.07
         self.match = nn.Linear(config.width, 2)

@@ -111,19 +111,22 @@ class LocalSeparator(_Separator):
         self.local_in = nn.Linear(feature_width, config.width)
         self.local_out = _change(config.width, feature_width)
 
-    def forward(self, local_mixture: Tensor, global_target: Tensor, text: TextCondition) -> LocalSeparation:
+    def forward(
+        self, local_mixture: Tensor, global_target: Tensor, text: TextCondition, first_column: int = 0
+    ) -> LocalSeparation:
         """Predict the target's local features.
 
         Args:
             local_mixture: S_mix (B, P, D).
             global_target: Ĝ (B, D), or G of the target in training.
             text: the condition.
+            first_column: as in `AudioMAE.masked`.
 
         Returns:
             Ŝ and the global token's attention.
         """
         patches = local_mixture.shape[1]
-        columns = torch.arange(patches // PATCH_BANDS, device=local_mixture.device)
+        columns = first_column + torch.arange(patches // PATCH_BANDS, device=local_mixture.device)
         local = self.local_in(local_mixture) + self.kind[3] + positions(columns, self.width)
         x = torch.cat([self._condition(global_target, text), local], 1)  # (B, N, C)
         mask = self._mask(text, patches)

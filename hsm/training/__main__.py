@@ -20,15 +20,19 @@ from hsm.text import load_text_encoder
 from hsm.training.bank import build_bank
 from hsm.training.captions import CaptionStore
 from hsm.training.clip_store import ClipStore
+from hsm.training.frozen import FrozenFeatures
 from hsm.training.instruction_stage import InstructionStage
 from hsm.training.loop import Budget, Run
 from hsm.training.mask_stage import MaskStage
 from hsm.training.mixing import MixingSettings
+from hsm.training.pretrained import LICENCE as SOURCE_LICENCE
+from hsm.training.pretrained import SOURCE, aisfx_checkpoint, read_checkpoint
 from hsm.training.representation_stages import AudioMAEStage, QAudioStage
 from hsm.training.separation_stages import SeparationStage
 from hsm.training.stages import ADAMW_RATE, MUON_RATE, Optimisation, Stage, StageContext
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
+STAGES_HELP = "in this order; sound_encoder converts pretrained weights, bank computes features for the t-SNE"
 STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "instruction")
 OWN_BATCH = {"audiomae": 32, "q_audio": 64, "global": 24, "local": 24, "joint": 24, "mask": 16, "instruction": 64}
 LICENCE = (
@@ -137,7 +141,7 @@ def export(run: Run, folder: Path, data: Path, started_from: dict[str, dict[str,
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hsm.training", description=__doc__)
-    parser.add_argument("stage", choices=(*STAGES, "bank"), help="bank: features for the t-SNE, nothing is trained")
+    parser.add_argument("stage", choices=("sound_encoder", *STAGES, "bank"), help=STAGES_HELP)
     parser.add_argument("--config", choices=sorted(CONFIGS), default="small")
     parser.add_argument("--data", type=Path, required=True, help="manifest.csv")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded clips and text features")
@@ -150,6 +154,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=0, help="examples a step; 0 for the stage's own")
     parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes (warm restarts)")
     parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="sound_encoder: aiSFX's file; the installed package's by default"
+    )
     parser.add_argument("--single", action="store_true", help="mask: text alone, no guidance by H1 and H2")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -172,8 +179,14 @@ def main(arguments: list[str] | None = None) -> None:
     for module in modules.values():
         module.to(device).eval()
     context = StageContext(config, clips, captions, device, modules, chosen.seed)
+    if chosen.stage == "sound_encoder":
+        state = read_checkpoint(chosen.checkpoint or aisfx_checkpoint(), config.sound_encoder)
+        converted = {"stage": "sound_encoder", "source": SOURCE, "licence": SOURCE_LICENCE}
+        path = save_weights(chosen.weights, "sound_encoder", state, config.to_dict(), converted, LICENCE)
+        print(f"wrote {path}")
+        return
     if chosen.stage == "bank":
-        check_needs("bank", ("audiomae", "q_audio"), missing, chosen.weights)
+        check_needs("bank", FrozenFeatures.NEEDS, missing, chosen.weights)
         state, text = build_bank(context).to_state()
         trained = provenance(context, chosen.data, stage="bank")
         print(f"wrote {save_weights(chosen.weights, 'bank', state, config.to_dict(), trained, LICENCE, text)}")

@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import torch
 
-from hsm.audio import COLUMN_SAMPLES, RATE_HZ, log_mel, pad_to_multiple, working_gain
+from hsm.audio import COLUMN_SAMPLES, RATE_HZ, pad_to_multiple, working_gain
 from hsm.bank import FeatureBank
-from hsm.models.audiomae import AudioMAE
 from hsm.models.q_audio import QAudio
+from hsm.training.frozen import FrozenEar
 from hsm.training.stages import StageContext
 
 CLASSES, CLIPS_PER_CLASS, EXCERPT_S = 30, 24, 5.12
@@ -26,8 +26,8 @@ def build_bank(context: StageContext) -> FeatureBank:
     Returns:
         The bank; the same seed gives the same clips.
     """
-    encoder, q_audio = context.modules["audiomae"], context.modules["q_audio"]
-    assert isinstance(encoder, AudioMAE) and isinstance(q_audio, QAudio)
+    ear, q_audio = FrozenEar(context), context.modules["q_audio"]
+    assert isinstance(q_audio, QAudio)
     clips = context.clips.clips
     train = [i for i, clip in enumerate(clips) if clip.split == "train" and len(clip.classes) == 1]
     frequent = [name for name, _ in Counter(clips[i].classes[0] for i in train).most_common(CLASSES)]
@@ -38,7 +38,7 @@ def build_bank(context: StageContext) -> FeatureBank:
         for index in rng.permutation(members)[:CLIPS_PER_CLASS]:
             wave = torch.from_numpy(context.clips.wave(int(index), 0, int(EXCERPT_S * RATE_HZ)))
             wave = pad_to_multiple(wave, COLUMN_SAMPLES).to(context.device)
-            local = encoder(log_mel((wave * working_gain(wave))[None]))  # (1, P, D)
+            local = ear.local((wave * working_gain(wave))[None])  # (1, P, D)
             features.append(q_audio.audio(local)[0].cpu().numpy())
             classes.append(name)
             names.append(clips[index].caption)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hsm.audio import log_mel, mel_amplitude
-from hsm.models.audiomae import AudioMAE, to_patches
+from hsm.models.audiomae import to_patches
 from hsm.models.mask_renderer import Guidance
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import TextCondition
@@ -45,63 +45,88 @@ def patch_activity(target: Tensor, other: Tensor) -> Tensor:
     return activity / activity.sum(1, keepdim=True)
 
 
-class FrozenFeatures:
-    """AudioMAE and Q-Audio as frozen feature extractors."""
+class FrozenEar:
+    """Sound encoder and AudioMAE: S of waves."""
 
-    NEEDS = ("audiomae", "q_audio")
+    NEEDS = ("sound_encoder", "audiomae")
+
+    def __init__(self, context: StageContext) -> None:
+        self.sound_encoder, self.audiomae = (context.modules[name].eval().requires_grad_(False) for name in self.NEEDS)
+
+    def local(self, waves: Tensor, cells: Tensor | None = None) -> Tensor:
+        """S (B, P, D) of (B, S); the cells are computed where not given."""
+        cells = self.sound_encoder(waves) if cells is None else cells
+        out: Tensor = self.audiomae(log_mel(waves), cells)
+        return out
+
+
+class FrozenFeatures:
+    """S and G of mixtures and of their sources."""
+
+    NEEDS = (*FrozenEar.NEEDS, "q_audio")
 
     def __init__(self, context: StageContext, mixing: MixingSettings) -> None:
-        encoder, q_audio = context.modules["audiomae"], context.modules["q_audio"]
-        assert isinstance(encoder, AudioMAE) and isinstance(q_audio, QAudio)
-        self.encoder = encoder.eval().requires_grad_(False)
+        self.ear = FrozenEar(context)
+        q_audio = context.modules["q_audio"]
+        assert isinstance(q_audio, QAudio)
         self.q_audio = q_audio.eval().requires_grad_(False)
         self.context = context
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
 
     @torch.no_grad()
     def draw(self, size: int) -> SeparationBatch:
-        """Draw mixtures and compute their features; the task is drawn at random. Paper: Sec. IV-A."""
+        """Draw mixtures and compute their features; the task is drawn at random. Paper: Sec. IV-A.
+
+        Each mixture is asked for both of its sources.
+
+        Args:
+            size: number of mixtures, B / 2.
+
+        Returns:
+            B examples.
+        """
         device = self.context.device
         batch: MixtureBatch = self.mixer.batch(size)
-        task = torch.from_numpy(self.mixer.rng.integers(0, 2, size)).to(device)  # (B,)
-        target, mixture = batch.sources[:, 0].to(device), batch.mixture.to(device)  # (B, S)
-        # Row 0 is the target: "extract" describes it, "remove" describes the other one.
-        texts = [pair[int(t)] for pair, t in zip(batch.wordings, task.tolist(), strict=True)]
+        row = torch.arange(size, device=device).repeat_interleave(2)  # (B,) example -> mixture
+        task = torch.from_numpy(self.mixer.rng.integers(0, 2, 2 * size))  # (B,)
+        mixture, sources = batch.mixture.to(device), batch.sources.to(device)
+        target, other = sources.flatten(0, 1), sources.flip(1).flatten(0, 1)  # (B, S) each
+        # "extract" describes the target, "remove" the other source.
+        wanted = [(pair[side], pair[1 - side]) for pair in batch.wordings for side in (0, 1)]
+        texts = [pair[t] for pair, t in zip(wanted, task.tolist(), strict=True)]
         features = self.context.captions.features(texts)[0].to(device)
-        mel = log_mel(torch.cat([mixture, target, mixture - target]))  # (3 B, T, M)
         with torch.autocast(device.type, torch.bfloat16):
-            local = self.encoder(mel[: 2 * size])  # (2 B, P, D)
-            whole = self.q_audio.audio(local)  # (2 B, D)
+            local = self.ear.local(torch.cat([mixture, target]))  # (3 size, P, D)
+            whole = self.q_audio.audio(local)  # (3 size, D)
             caption = self.q_audio.text(features)  # (B, L, D)
         words = self.context.captions.task.to(device)  # (2, W)
         return SeparationBatch(
-            local_mixture=local[:size].float(),
-            global_mixture=whole[:size].float(),
+            local_mixture=local[:size].float()[row],
+            global_mixture=whole[:size].float()[row],
             local_target=local[size:].float(),
             global_target=whole[size:].float(),
-            text=TextCondition(caption.float(), features.mask, words[task]),
-            activity=patch_activity(mel[size : 2 * size], mel[2 * size :]),
+            text=TextCondition(caption.float(), features.mask, words[task.to(device)]),
+            activity=patch_activity(log_mel(target), log_mel(other)),
         )
 
 
 class FrozenSeparators:
-    """H1 and H2 over AudioMAE and Q-Audio: what guides the mask renderer."""
+    """H1 and H2 over S and G: what guides the mask renderer."""
 
-    NEEDS = ("audiomae", "q_audio", "global_separator", "local_separator")
+    NEEDS = (*FrozenFeatures.NEEDS, "global_separator", "local_separator")
 
     def __init__(self, context: StageContext) -> None:
-        modules = [context.modules[name] for name in self.NEEDS]
-        for module in modules:
-            module.eval().requires_grad_(False)
-        self.encoder, self.q_audio, self.h1, self.h2 = modules
+        self.ear = FrozenEar(context)
+        self.q_audio, self.h1, self.h2 = (context.modules[name].eval().requires_grad_(False) for name in self.NEEDS[2:])
         self.words = context.captions.task.to(context.device)  # (2, W)
 
     @torch.no_grad()
-    def guidance(self, mixture: Tensor, features: TextFeatures, row: Tensor, task: Tensor) -> Guidance:
+    def guidance(self, mixture: Tensor, cells: Tensor, features: TextFeatures, row: Tensor, task: Tensor) -> Guidance:
         """Ĝ and Ŝ of queries.
 
         Args:
             mixture: (B, S).
+            cells: (B, cells in time, 12, E) of the sound encoder.
             features: of Q descriptions.
             row: (Q,) which mixture each query asks.
             task: (Q,) 0 extract, 1 remove.
@@ -109,7 +134,7 @@ class FrozenSeparators:
         Returns:
             Ĝ (Q, D) and Ŝ (Q, P, D).
         """
-        local = self.encoder(log_mel(mixture))  # (B, P, D)
+        local = self.ear.local(mixture, cells)  # (B, P, D)
         whole = self.q_audio.audio(local)  # type: ignore[operator]  # (B, D)
         caption = self.q_audio.text(features)  # type: ignore[operator]  # (Q, L, D)
         text = TextCondition(caption, features.mask, self.words[task])

@@ -55,8 +55,10 @@ class InstructionStage(Stage):
         batch = [generate(draw, self.captions) for _ in range(self.optimisation.batch)]
         ids, mask, spans = self.parser.tokens([example.text for example in batch])
         labels, marks = (x.to(self.device) for x in targets(batch, spans, mask))
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        decision = self.parser.net(self.parser.encoder.vocabulary[ids], mask)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            layers = self.parser.layers(ids, mask)  # (B, L, 3 W)
+        mask = mask.to(self.device)
+        decision = self.parser.net(layers, mask)
         operation = nn.functional.cross_entropy(decision.operation.float(), labels)
         tags = nn.functional.binary_cross_entropy_with_logits(decision.description.float(), marks, reduction="none")
         description = tags[mask].mean()

@@ -58,7 +58,7 @@ def make_optimisers(stage: Stage) -> list[torch.optim.Optimizer]:
         torch.optim.AdamW(others, lr=settings.adamw_lr, betas=(0.9, 0.98), weight_decay=0.01)
     ]
     if matrices:
-        optimisers.append(torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01))
+        optimisers.append(torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01, ns_steps=4))
     return optimisers
 
 

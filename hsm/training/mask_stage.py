@@ -31,14 +31,13 @@ class MaskStage(Stage):
         guided: whether Ĝ and Ŝ of the frozen H1 and H2 guide the renderer.
     """
 
-    def __init__(
-        self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings, guided: bool
-    ) -> None:
+    def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings, guided: bool) -> None:
         module = context.modules["mask"].train().requires_grad_(True)
         assert isinstance(module, MaskRenderer)
-        needs = FrozenSeparators.NEEDS if guided else ()
+        encoder = context.modules["sound_encoder"].eval()
+        needs = ("sound_encoder", *(FrozenSeparators.NEEDS if guided else ()))
         super().__init__("mask", {"mask": module}, optimisation, context, needs=needs)
-        self.renderer = module
+        self.renderer, self.encoder = module, encoder
         self.separators = FrozenSeparators(context) if guided else None
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
         self.random_state["mixer"] = self.mixer.rng
@@ -73,8 +72,10 @@ class MaskStage(Stage):
         row = row.to(self.device)
         task = torch.randint(0, 2, row.shape).to(self.device)  # (Q,)
         with torch.autocast(self.device.type, torch.bfloat16):
+            cells = self.encoder(mixture)  # (B, cells in time, 12, E)
             guidance = None
             if self.separators is not None and torch.rand(()) >= UNGUIDED_SHARE:
-                guidance = self.separators.guidance(mixture, features, row, task)
-            logits = self.renderer(magnitude[row], features.sentence(), task, guidance).float()
+                guidance = self.separators.guidance(mixture, cells, features, row, task)
+            heard = self.renderer.hear(magnitude, cells)  # (B, T, C)
+            logits = self.renderer(heard[row], features.sentence(), task, guidance).float()
         return logits * (1.0 - 2.0 * task)[:, None, None]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsm.audio import RATE_HZ, WORKING_RMS
+from hsm.audio import PATCH_COLUMNS, RATE_HZ, WORKING_RMS
 from hsm.errors import HSMError
 from hsm.manifest import Clip, conflict
 from hsm.training.captions import draw_wording
@@ -34,7 +34,7 @@ class MixingSettings:
     """
 
     crop_s: float = 2.56
-    snr_db: float = 12.0
+    snr_db: float = 10.0
     focus_group: str = "esc50"
     focus_share: float = 0.6
     speed: float = 0.15
@@ -74,6 +74,11 @@ def sampling_weights(clips: list[Clip], indices: np.ndarray) -> np.ndarray:
     counts = Counter(labels)
     weights = np.array([max(RARE, counts[label]) ** -0.5 for label in labels])
     return weights / weights.sum()
+
+
+def draw_first_column(columns: int) -> int:
+    """A random place in a window for a crop of some patch columns, so that short crops teach all places."""
+    return int(torch.randint(0, max(0, PATCH_COLUMNS - columns) + 1, ()))
 
 
 class Mixer:

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import log_mel, working_gain
+from hsm.audio import COLUMN_SAMPLES, log_mel, working_gain
 from hsm.models.audiomae import AudioMAE
 from hsm.models.q_audio import QAudio
 from hsm.text import TextFeatures
 from hsm.training.captions import draw_wording
-from hsm.training.mixing import Mixer, MixingSettings
+from hsm.training.frozen import FrozenEar
+from hsm.training.mixing import Mixer, MixingSettings, draw_first_column
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 VISIBLE_SHARE = 0.4
@@ -33,15 +34,15 @@ class ClipBatches:
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
 
     def draw(self, size: int) -> tuple[Tensor, list[str], list[int]]:
-        """Log-mel (B, T, M), wordings and clip indices."""
+        """Waves (B, S) near the working level, wordings and clip indices."""
         rng = self.mixer.rng
         indices = [self.mixer.draw_clip() for _ in range(size)]
         samples = self.mixer.crop_samples
         waves = torch.from_numpy(np.stack([self.mixer.draw_source(i, samples) for i in indices]))
         waves = self.mixer.equalise(waves).to(self.context.device)
         level_db = torch.from_numpy(rng.uniform(-6, 6, (size, 1)).astype(np.float32)).to(waves.device)
-        mel = log_mel(waves * working_gain(waves) * 10 ** (level_db / 20))
-        return mel, [draw_wording(self.context.clips.clips[i], rng) for i in indices], indices
+        waves = waves * working_gain(waves) * 10 ** (level_db / 20)
+        return waves, [draw_wording(self.context.clips.clips[i], rng) for i in indices], indices
 
 
 def positive_pairs(context: StageContext, indices: list[int]) -> Tensor:
@@ -77,16 +78,20 @@ class AudioMAEStage(Stage):
         torch.manual_seed(context.seed)
         self.caption_head = nn.Linear(context.config.audiomae.width, context.config.text.width).to(context.device)
         trains = {"audiomae": module, "caption_head": self.caption_head}
-        super().__init__("audiomae", trains, optimisation, context, exports=("audiomae",))
+        super().__init__("audiomae", trains, optimisation, context, exports=("audiomae",), needs=("sound_encoder",))
+        self.sound_encoder = context.modules["sound_encoder"].eval()
         self.batches = ClipBatches(context, mixing)
         self.random_state["mixer"] = self.batches.mixer.rng
 
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
-        mel, texts, indices = self.batches.draw(self.optimisation.batch)
+        waves, texts, indices = self.batches.draw(self.optimisation.batch)
         sentence = self.context.captions.features(texts)[0].sentence().to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            pretraining = self.encoder.masked(mel, VISIBLE_SHARE)
+            cells = self.sound_encoder(waves)  # (B, cells in time, 12, E)
+            pretraining = self.encoder.masked(
+                log_mel(waves), cells, VISIBLE_SHARE, None, draw_first_column(waves.shape[-1] // COLUMN_SAMPLES)
+            )
             pooled = self.caption_head(pretraining.visible.mean(1))
         similarity = F.normalize(pooled.float(), dim=-1) @ sentence.t() / 0.07
         caption = contrastive(similarity, positive_pairs(self.context, indices))
@@ -99,24 +104,22 @@ class QAudioStage(Stage):
 
     def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
         module = context.modules["q_audio"].train().requires_grad_(True)
-        encoder = context.modules["audiomae"]
-        assert isinstance(module, QAudio) and isinstance(encoder, AudioMAE)
-        super().__init__("q_audio", {"q_audio": module}, optimisation, context, needs=("audiomae",))
-        self.q_audio, self.encoder = module, encoder
+        assert isinstance(module, QAudio)
+        super().__init__("q_audio", {"q_audio": module}, optimisation, context, needs=FrozenEar.NEEDS)
+        self.q_audio, self.ear = module, FrozenEar(context)
         self.batches = ClipBatches(context, mixing)
         self.random_state["mixer"] = self.batches.mixer.rng
 
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
-        mel, texts, indices = self.batches.draw(self.optimisation.batch)
+        waves, texts, indices = self.batches.draw(self.optimisation.batch)
         captions = self.context.captions
         features, ids = captions.features(texts)
         features, ids = features.to(self.device), ids.to(self.device)
         positives = positive_pairs(self.context, indices)
         vocabulary = captions.vocabulary.to(self.device)  # (V, W)
         with torch.autocast(self.device.type, torch.bfloat16):
-            with torch.no_grad():
-                local = self.encoder(mel)  # (B, P, D)
+            local = self.ear.local(waves)  # (B, P, D)
             audio = F.normalize(self.q_audio.audio(local).float(), dim=-1)  # (B, D)
             text = F.normalize(self.q_audio.text(features)[:, 0].float(), dim=-1)  # (B, D)
             similarity = audio @ text.t() * self.q_audio.temperature.exp().clamp(max=50)

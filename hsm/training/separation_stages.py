@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hsm.audio import PATCH_BANDS
 from hsm.models.separators import GlobalSeparator, LocalSeparator
 from hsm.training.frozen import FrozenFeatures
-from hsm.training.mixing import MixingSettings
+from hsm.training.mixing import MixingSettings, draw_first_column
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 P_GT = 0.1  # Paper: Sec. IV-C
@@ -43,9 +44,7 @@ class SeparationStage(Stage):
         mixing: how mixtures are drawn.
     """
 
-    def __init__(
-        self, name: str, context: StageContext, optimisation: Optimisation, mixing: MixingSettings
-    ) -> None:
+    def __init__(self, name: str, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
         h1, h2 = context.modules["global_separator"], context.modules["local_separator"]
         assert isinstance(h1, GlobalSeparator) and isinstance(h2, LocalSeparator)
         wanted: dict[str, dict[str, nn.Module]] = {
@@ -77,7 +76,8 @@ class SeparationStage(Stage):
                 switch = (torch.rand(len(predicted), 1) < P_GT).to(self.device)
                 condition = torch.where(switch, batch.global_target, predicted)
             if self.name != "global":
-                local = self.h2(batch.local_mixture, condition, batch.text)
+                first = draw_first_column(batch.local_mixture.shape[1] // PATCH_BANDS)
+                local = self.h2(batch.local_mixture, condition, batch.text, first)
                 out["l1"] = F.l1_loss(local.local.float(), batch.local_target)
                 out["l1_mixture"] = F.l1_loss(batch.local_mixture, batch.local_target)
                 out["attention"] = attention_loss(local.attention, batch.activity)

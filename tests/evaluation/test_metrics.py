@@ -56,9 +56,7 @@ def test_the_other_source_alone_loses_three_db_at_equal_levels() -> None:
 
 def test_an_exact_estimate_reaches_the_end_of_each_scale() -> None:
     reference = noise(0)
-    assert (
-        sdr(reference, reference) == si_sdr(reference, reference) == mel_psnr(reference, reference) == 100.0
-    )
+    assert sdr(reference, reference) == si_sdr(reference, reference) == mel_psnr(reference, reference) == 100.0
     assert lsd(reference, reference) == pytest.approx(0.0, abs=1e-9)
 
 

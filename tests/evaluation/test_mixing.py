@@ -20,9 +20,7 @@ def clips(manifest: Path) -> dict[str, Clip]:
     return {clip.path.stem: clip for clip in read_manifest(manifest)}
 
 
-def pair_of(
-    *sources: Clip, snr_db: tuple[float, ...] = (0.0,), places: tuple[float, ...] | None = None
-) -> Pair:
+def pair_of(*sources: Clip, snr_db: tuple[float, ...] = (0.0,), places: tuple[float, ...] | None = None) -> Pair:
     queries = tuple(source.classes[-1] for source in sources)
     return Pair("test", sources, queries, "nothing", snr_db, places or (0.0,) * len(sources))
 

@@ -87,9 +87,7 @@ def test_a_narrow_class_is_asked_for_rather_than_a_general_one(manifest: Path) -
 
 
 def test_captions_can_be_asked_instead(manifest: Path) -> None:
-    (pair,) = draw_pairs(
-        read_manifest(manifest), LISTS["esc50"], limit=1, queries="caption", audible=is_audible
-    )
+    (pair,) = draw_pairs(read_manifest(manifest), LISTS["esc50"], limit=1, queries="caption", audible=is_audible)
     assert pair.queries == tuple(source.caption for source in pair.sources)
     assert pair.absent.startswith("sound of ")
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,12 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser
 from hsm.instruction.chat_models import EndpointChat, ReplyError, TransformersChat
-from hsm.instruction.language_model import LanguageModelParser, instruction_from_reply, messages_for
+from hsm.instruction.language_model import (
+    LanguageModelParser,
+    instruction_from_reply,
+    messages_for,
+    with_language_model,
+)
 
 OFFLINE = OfflineParser()
 
@@ -162,3 +168,17 @@ def test_a_random_transformers_model_leaves_it_to_the_offline_parser_in_time() -
 def test_a_transformers_model_that_is_not_there_is_the_callers_fault() -> None:
     with pytest.raises(HSMError, match="could not be loaded"):
         TransformersChat.load("./no/such/folder")
+
+
+def test_an_endpoint_or_a_folder_is_put_before_the_offline_parser(stub: Stub, tmp_path: Path) -> None:
+    stub.content = '{"operation": "remove", "description": "owl"}'
+    asked = with_language_model(OFFLINE, "stub", f"http://127.0.0.1:{stub.server_port}/v1")
+    assert asked.parse("that bird again").parser == "llm:stub"
+
+    tokenizer = AutoTokenizer.from_pretrained(get_model_path())
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=1_024)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "chat")
+    tokenizer.save_pretrained(tmp_path / "chat")
+    found = with_language_model(OFFLINE, str(tmp_path / "chat")).parse("remove the dog")
+    assert (found.operation, found.description) == ("remove", "dog"), "the offline parser read it"
+    assert "chat was not used" in found.note

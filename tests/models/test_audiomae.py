@@ -6,15 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsm.audio import MEL_BANDS, PATCH_BANDS
+from hsm.audio import CELL_BANDS, MEL_BANDS, PATCH_BANDS
 from hsm.config import tiny
 from hsm.models.audiomae import AudioMAE, positions, to_patches
+
+E = 16
+CELLS = torch.randn(2, 6, CELL_BANDS, E, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
 def network() -> AudioMAE:
     torch.manual_seed(0)
-    return AudioMAE(tiny().audiomae).eval()
+    return AudioMAE(tiny().audiomae, E).eval()
 
 
 def generator() -> torch.Generator:
@@ -50,20 +53,30 @@ def test_positions_are_all_different_and_split_into_time_and_frequency() -> None
 
 @pytest.mark.parametrize(("frames", "patches"), [(1_024, 512), (16, 8), (48, 24)])
 def test_features_have_one_row_a_patch(network: AudioMAE, frames: int, patches: int) -> None:
-    assert network(torch.randn(2, frames, MEL_BANDS)).shape == (2, patches, tiny().audiomae.width)
+    assert network(torch.randn(2, frames, MEL_BANDS), CELLS).shape == (2, patches, tiny().audiomae.width)
 
 
 def test_the_order_of_the_patches_matters(network: AudioMAE) -> None:
     mel = torch.randn(1, 64, MEL_BANDS)
     swapped = torch.cat([mel[:, 32:], mel[:, :32]], 1)
-    turned_back = network(swapped).unflatten(1, (4, 8)).roll(2, 1).flatten(1, 2)
-    assert not torch.allclose(network(mel), turned_back, atol=1e-3)
+    turned_back = network(swapped, CELLS[:1]).unflatten(1, (4, 8)).roll(2, 1).flatten(1, 2)
+    assert not torch.allclose(network(mel, CELLS[:1]), turned_back, atol=1e-3)
+
+
+def test_what_the_sound_encoder_hears_matters_where_it_is_visible(network: AudioMAE) -> None:
+    mel = torch.randn(2, 64, MEL_BANDS)
+    assert not torch.allclose(network(mel, CELLS), network(mel, CELLS.flip(1)), atol=1e-3)
+    cells = CELLS.clone().requires_grad_()
+    network.masked(mel, cells, 0.05, generator()).visible.square().sum().backward()
+    assert cells.grad is not None
+    reached = cells.grad.abs().sum(-1) > 0  # (B, cells in time, 12)
+    assert 2 <= int(reached[0].sum()) <= 8, "two patches lie between at most four cells each"
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5])
 def test_the_encoder_does_not_see_hidden_patches(network: AudioMAE, keep: float) -> None:
     mel = torch.randn(2, 64, MEL_BANDS, requires_grad=True)
-    visible = network.masked(mel, keep, generator()).visible
+    visible = network.masked(mel, CELLS, keep, generator()).visible
     kept = round(keep * 32)
     assert visible.shape == (2, kept, tiny().audiomae.width)
     visible.square().sum().backward()
@@ -74,17 +87,17 @@ def test_the_encoder_does_not_see_hidden_patches(network: AudioMAE, keep: float)
     changed = to_patches(mel.detach()) + noise
     squares = changed.reshape(2, 4, 8, 16, 16).transpose(2, 3).reshape(2, 64, MEL_BANDS)
     assert torch.allclose(to_patches(squares), changed)
-    assert torch.equal(network.masked(squares, keep, generator()).visible, visible)
+    assert torch.equal(network.masked(squares, CELLS, keep, generator()).visible, visible)
 
 
 def test_the_loss_looks_at_hidden_patches_alone(network: AudioMAE) -> None:
     mel = torch.randn(2, 64, MEL_BANDS, requires_grad=True)
-    network.masked(mel, 0.25, generator()).visible.square().sum().backward()
+    network.masked(mel, CELLS, 0.25, generator()).visible.square().sum().backward()
     seen = touched(mel)
     mel.grad = None
     for parameter in network.decoder_out.parameters():
         nn.init.zeros_(parameter)  # the guess is zero whatever is seen: what is left is the truth
-    loss = network.masked(mel, 0.25, generator()).loss
+    loss = network.masked(mel, CELLS, 0.25, generator()).loss
     loss.backward()
     assert torch.equal(touched(mel), ~seen)
     patches = to_patches(mel.detach())
@@ -94,7 +107,7 @@ def test_the_loss_looks_at_hidden_patches_alone(network: AudioMAE) -> None:
 
 def test_a_generator_decides_what_is_hidden(network: AudioMAE) -> None:
     mel = torch.randn(1, 64, MEL_BANDS)
-    one, two = (network.masked(mel, 0.4, generator()) for _ in range(2))
+    one, two = (network.masked(mel, CELLS[:1], 0.4, generator()) for _ in range(2))
     assert torch.equal(one.visible, two.visible)
-    other = network.masked(mel, 0.4, torch.Generator().manual_seed(4))
+    other = network.masked(mel, CELLS[:1], 0.4, torch.Generator().manual_seed(4))
     assert not torch.equal(one.visible, other.visible)

@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsm.audio import FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
+from hsm.audio import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
 from hsm.config import tiny
 from hsm.models.mask_renderer import ConvBlock, FiLM, Guidance, MaskRenderer
 
-W, D, COLUMNS = 32, 32, 4
+W, D, E, COLUMNS = 32, 32, 16, 4
 T = COLUMNS * FRAMES_PER_COLUMN + 1
 EXTRACT, REMOVE = torch.tensor([0, 0]), torch.tensor([1, 1])
 
 
 def fresh() -> MaskRenderer:
     torch.manual_seed(0)
-    return MaskRenderer(tiny().mask, W, D).eval()
+    return MaskRenderer(tiny().mask, W, D, E).eval()
 
 
 def trained() -> MaskRenderer:
@@ -31,10 +31,10 @@ def trained() -> MaskRenderer:
 
 @pytest.fixture(scope="module")
 def given() -> tuple[Tensor, Tensor, Guidance]:
-    """Magnitudes, text and guidance of two mixtures."""
+    """What was heard of two mixtures, text and guidance."""
     torch.manual_seed(1)
     guidance = Guidance(torch.randn(2, D), torch.randn(2, COLUMNS * PATCH_BANDS, D))
-    return torch.rand(2, T, STFT_BINS), torch.randn(2, W), guidance
+    return torch.randn(2, T, tiny().mask.width), torch.randn(2, W), guidance
 
 
 Given = tuple[Tensor, Tensor, Guidance]
@@ -42,60 +42,60 @@ Given = tuple[Tensor, Tensor, Guidance]
 
 @pytest.mark.parametrize("task", [EXTRACT, REMOVE])
 def test_guidance_is_nothing_at_first(given: Given, task: Tensor) -> None:
-    magnitude, text, guidance = given
+    heard, text, guidance = given
     network = fresh()
-    assert torch.equal(network(magnitude, text, task, guidance), network(magnitude, text, task, None))
+    assert torch.equal(network(heard, text, task, guidance), network(heard, text, task, None))
 
 
 def test_guidance_can_be_learnt_from_the_first_step(given: Given) -> None:
-    magnitude, text, guidance = given
+    heard, text, guidance = given
     network = fresh()
     for block in network.modules():
         if isinstance(block, FiLM):
             nn.init.normal_(block.linear.weight, std=0.1)
-    network(magnitude, text, EXTRACT, guidance).square().sum().backward()
-    for guide in (network.task_in, network.global_in, network.local_in, network.local_middle):
+    network(heard, text, EXTRACT, guidance).square().sum().backward()
+    for guide in (network.task_in, network.global_in, network.local_in):
         assert guide.weight.grad is not None
         assert guide.weight.grad.abs().sum() > 0
 
 
 def test_once_learnt_every_part_of_the_guidance_matters(given: Given) -> None:
-    magnitude, text, guidance = given
+    heard, text, guidance = given
     network = trained()
-    usual = network(magnitude, text, EXTRACT, guidance)
+    usual = network(heard, text, EXTRACT, guidance)
     others = (
-        network(magnitude, text, EXTRACT, None),
-        network(magnitude, text, EXTRACT, guidance._replace(global_target=guidance.global_target + 1)),
-        network(magnitude, text, EXTRACT, guidance._replace(local_target=guidance.local_target + 1)),
-        -network(magnitude, text, REMOVE, guidance),
-        network(magnitude, text + 1, EXTRACT, guidance),
-        network(magnitude + 1, text, EXTRACT, guidance),
+        network(heard, text, EXTRACT, None),
+        network(heard, text, EXTRACT, guidance._replace(global_target=guidance.global_target + 1)),
+        network(heard, text, EXTRACT, guidance._replace(local_target=guidance.local_target + 1)),
+        -network(heard, text, REMOVE, guidance),
+        network(heard, text + 1, EXTRACT, guidance),
+        network(heard + 1, text, EXTRACT, guidance),
     )
     for other in others:
         assert not torch.allclose(usual, other, atol=1e-3)
 
 
 def test_the_two_masks_sum_to_one_in_every_bin(given: Given) -> None:
-    magnitude, text, guidance = given
-    logits = trained()(100 * magnitude, text, REMOVE, guidance)
+    heard, text, guidance = given
+    logits = trained()(10 * heard, text, REMOVE, guidance)
     assert logits.shape == (2, T, STFT_BINS)
     assert torch.allclose(logits.sigmoid() + (-logits).sigmoid(), torch.ones_like(logits))
 
 
 def test_without_guidance_extracting_and_removing_are_mirror_images(given: Given) -> None:
-    magnitude, text, _ = given
+    heard, text, _ = given
     network = trained()
-    kept, removed = (network(magnitude, text, task, None) for task in (EXTRACT, REMOVE))
+    kept, removed = (network(heard, text, task, None) for task in (EXTRACT, REMOVE))
     assert torch.equal(kept, -removed)
     assert kept.abs().max() > 0.01
 
 
 def test_each_example_of_a_batch_has_its_own_task(given: Given) -> None:
-    magnitude, text, guidance = given
+    heard, text, guidance = given
     network = trained()
-    mixed = network(magnitude, text, torch.tensor([0, 1]), guidance)
-    assert torch.allclose(mixed[0], network(magnitude, text, EXTRACT, guidance)[0], atol=1e-5)
-    assert torch.allclose(mixed[1], network(magnitude, text, REMOVE, guidance)[1], atol=1e-5)
+    mixed = network(heard, text, torch.tensor([0, 1]), guidance)
+    assert torch.allclose(mixed[0], network(heard, text, EXTRACT, guidance)[0], atol=1e-5)
+    assert torch.allclose(mixed[1], network(heard, text, REMOVE, guidance)[1], atol=1e-5)
 
 
 def test_a_column_of_patches_guides_its_five_frames_and_the_last_goes_on() -> None:
@@ -108,6 +108,18 @@ def test_a_column_of_patches_guides_its_five_frames_and_the_last_goes_on() -> No
     assert torch.equal(MaskRenderer._to_frames(local, 7), frames[:, :7])
 
 
+def test_hearing_depends_on_the_spectrum_and_on_the_sound_encoder() -> None:
+    network = trained()
+    torch.manual_seed(2)
+    magnitude, cells = torch.rand(2, T, STFT_BINS), torch.randn(2, 4, CELL_BANDS, E)
+    heard = network.hear(magnitude, cells)
+    assert heard.shape == (2, T, tiny().mask.width)
+    assert not torch.allclose(heard, network.hear(2 * magnitude, cells), atol=1e-3)
+    assert not torch.allclose(heard, network.hear(magnitude, cells.flip(2)), atol=1e-3), "which band matters"
+    alone = network.hear(magnitude[:1], cells[:1])
+    assert torch.allclose(heard[:1], alone, atol=1e-5), "mixtures of a batch do not hear each other"
+
+
 def test_film_is_the_identity_at_first_and_scales_and_shifts_by_its_condition() -> None:
     film, x, condition = FiLM(3, 2), torch.randn(1, 4, 2), torch.tensor([[1.0, 0.0, 0.0]])
     assert torch.equal(film(x, condition), x)
@@ -116,11 +128,12 @@ def test_film_is_the_identity_at_first_and_scales_and_shifts_by_its_condition() 
     assert torch.allclose(film(x, condition), torch.stack([1.5 * x[..., 0] + 7, 0 * x[..., 1]], -1))
 
 
+@pytest.mark.parametrize("condition_width", [0, 3])
 @pytest.mark.parametrize("dilation", [1, 2, 8])
-def test_a_block_sees_three_dilations_to_either_side(dilation: int) -> None:
-    block = ConvBlock(4, 3, dilation)
+def test_a_block_sees_three_dilations_to_either_side(dilation: int, condition_width: int) -> None:
+    block = ConvBlock(4, condition_width, dilation)
     x = torch.randn(1, 61, 4, requires_grad=True)
-    out = block(x, torch.randn(1, 3))
+    out = block(x, torch.randn(1, 3) if condition_width else None)
     assert out.shape == x.shape
     out[0, 30].sum().backward()
     assert x.grad is not None

@@ -18,7 +18,7 @@ from hsm.training.stages import Stage, StageContext
 
 MakeContext = Callable[[], StageContext]
 BATCH, CROP_S = 6, 0.64
-FALL = {"audiomae": 0.2, "q_audio": 0.4, "global": 0.1, "local": 0.1, "joint": 0.1, "mask": 1.0, "instruction": 0.3}
+FALL = {"audiomae": 0.2, "q_audio": 0.4, "global": 0.04, "local": 0.05, "joint": 0.05, "mask": 1.0, "instruction": 0.3}
 
 
 def stage_of(make_context: MakeContext, name: str, single: bool = False) -> Stage:
@@ -153,7 +153,7 @@ def test_muon_steps_the_matrices_of_attention_and_feed_forward_and_adamw_all_oth
     in_adamw = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
     assert in_muon.isdisjoint(in_adamw)
     assert in_muon | in_adamw == set(names.values()), "every parameter is stepped once"
-    blocks = ("blocks.", "layers.", "decoder_blocks.", "conv_blocks.", "attention_blocks.", "near.", "last.")
+    blocks = ("blocks.", "layers.", "decoder_blocks.", "mixture_blocks.", "described_blocks.", "near.", "last.")
     matrices = {n for n in names.values() if n.startswith(blocks) and n.endswith("weight") and "film" not in n}
     matrices = {n for n in matrices if "norm" not in n and "depthwise" not in n}
     matrices -= {"last.weight", *(f"near.{i}.weight" for i in range(4))}  # a number a channel, not a matrix

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aisfx_file import write_aisfx
 
 from hsm import HSM, Audio, HSMError
+from hsm.config import tiny
 from hsm.training.__main__ import STAGES, main
 from hsm.weights import MANIFEST, sha256
 
@@ -21,14 +23,16 @@ MakeSound = Callable[..., Audio]
 def command(manifest: Path, cache: Path, tmp_path: Path) -> list[str]:
     """Everything after the stage."""
     where = ["--data", str(manifest), "--cache", str(cache), "--runs", str(tmp_path / "runs")]
+    write_aisfx(tmp_path / "aisfx.pth", tiny().sound_encoder.channels)
     how = ["--config", "tiny", "--steps", "2", "--batch", "3", "--crop-s", "0.64", "--device", "cpu", "--threads", "1"]
-    return [*where, "--weights", str(tmp_path / "weights"), *how]
+    folders = ["--weights", str(tmp_path / "weights"), "--checkpoint", str(tmp_path / "aisfx.pth")]
+    return [*where, *folders, *how]
 
 
 def test_all_stages_in_their_order_make_a_folder_that_separates(
     command: list[str], tmp_path: Path, manifest: Path, make_sound: MakeSound, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for stage in (*STAGES, "bank"):
+    for stage in ("sound_encoder", *STAGES, "bank"):
         main([stage, *command])
     told = capsys.readouterr().out
     for stage in STAGES:
@@ -46,6 +50,7 @@ def test_all_stages_in_their_order_make_a_folder_that_separates(
     files = json.loads((tmp_path / "weights" / MANIFEST).read_text())["files"]
     stages = {name: entry["trained"]["stage"] for name, entry in files.items()}
     assert stages["global_separator"] == stages["local_separator"] == "joint"
+    assert "CC BY 4.0" in files.pop("sound_encoder")["trained"]["licence"]
     for entry in files.values():
         trained = entry["trained"]
         assert trained["data_sha256"] == sha256(manifest)
@@ -56,6 +61,9 @@ def test_all_stages_in_their_order_make_a_folder_that_separates(
 
 
 def test_a_stage_whose_groundwork_is_untrained_is_refused(command: list[str]) -> None:
+    with pytest.raises(HSMError, match="lacks sound_encoder; train them first"):
+        main(["mask", "--single", *command])
+    main(["sound_encoder", *command])
     with pytest.raises(HSMError, match="lacks audiomae; train them first"):
         main(["q_audio", *command])
     with pytest.raises(HSMError, match="lacks audiomae, q_audio"):
@@ -64,9 +72,10 @@ def test_a_stage_whose_groundwork_is_untrained_is_refused(command: list[str]) ->
         main(["mask", *command])
 
 
-def test_the_single_stage_mask_needs_no_groundwork_and_goes_on_from_its_weights(
+def test_the_single_stage_mask_needs_the_sound_encoder_alone_and_goes_on_from_its_weights(
     command: list[str], tmp_path: Path
 ) -> None:
+    main(["sound_encoder", *command])
     main(["mask", "--single", *command])
     first = sha256(tmp_path / "weights" / "mask.safetensors")
     main(["mask", "--single", "--resume", *command])

@@ -1,0 +1,61 @@
+"""Slips of the keyboard in command words: "isolaet the singer", "mute evrything but the voice".
+
+The sound's own words are left as typed. A word is only taken for a slip when it is no English word that
+the text encoder's vocabulary has whole, names no sound of `sounds.py`, and lies one keystroke (two, from
+seven letters on) from a word that commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+from rapidfuzz.distance import OSA
+
+from hsm.instruction.sounds import sound_words
+from hsm.instruction.words import EXTRACT_VERBS, REMOVE_VERBS
+
+_OTHERS = """everything anything nothing everyone except without please only just don't can't cannot stand
+annoying want hear with away from would could should apart other than besides sound sounds noise everything's
+never leave rest background gone enough alone instead really"""
+SHORT_FORMS = {
+    "w/o": "without", "w/out": "without", "dont": "don't", "cant": "can't", "wont": "won't", "isnt": "isn't",
+    "doesnt": "doesn't", "shouldnt": "shouldn't", "wouldnt": "wouldn't", "didnt": "didn't", "pls": "please",
+    "plz": "please", "im": "i'm", "ive": "i've", "teh": "the", "hte": "the", "adn": "and", "fo": "of", "ot": "to",
+}  # fmt: skip
+_WORD = re.compile(r"[A-Za-z][A-Za-z/']*")
+_SHORTEST, _LONG = 3, 7  # letters; a slip of the shortest words is not told from another word
+
+
+@cache
+def _commands() -> tuple[str, ...]:
+    """Words that command, longest first so that a tie goes to the one that keeps most letters."""
+    words = {word for phrase in (*EXTRACT_VERBS, *REMOVE_VERBS) for word in phrase.split()} | set(_OTHERS.split())
+    return tuple(sorted((word for word in words if len(word) >= _SHORTEST), key=lambda word: (-len(word), word)))
+
+
+def correct_commands(text: str, is_word: Callable[[str], bool]) -> str:
+    """Put right what was meant as a command.
+
+    Args:
+        text: from `hsm.instruction.text.clean_text`.
+        is_word: whether a lower-case word is known, so that it was meant as it stands.
+
+    Returns:
+        The text with misspelt command words replaced, in lower case.
+    """
+
+    def correct(match: re.Match[str]) -> str:
+        typed = match[0].lower()
+        if typed in SHORT_FORMS:
+            return SHORT_FORMS[typed]
+        if len(typed) < _SHORTEST or typed in sound_words() or is_word(typed):
+            return match[0]
+        limit = 2 if len(typed) >= _LONG else 1
+        fits = [word for word in _commands() if max(len(typed), len(word)) > _SHORTEST]
+        near = [(OSA.distance(typed, word, score_cutoff=limit), word) for word in fits]
+        best = min(near, key=lambda item: item[0])
+        return best[1] if best[0] <= limit else match[0]
+
+    return _WORD.sub(correct, text)

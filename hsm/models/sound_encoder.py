@@ -1,0 +1,107 @@
+"""The pretrained sound encoder: what sounds are where, before anything is asked.
+
+Departure: the paper's features come from an AudioMAE trained on AudioSet. On a few hours of sound a
+network learns too little of what sounds there are, so this one keeps the knowledge of aiSFX (Ma and
+Lerch, "Representation Learning for the Automatic Indexing of Sound Effects Libraries", ISMIR 2022;
+weights CC BY 4.0), a network trained on professional sound-effect libraries, frozen. Its batch
+normalisations are folded into the convolutions.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hsm.audio import (
+    CELL_BANDS,
+    CELL_FRAMES,
+    CELL_SAMPLES,
+    COLUMN_SAMPLES,
+    PATCH_BANDS,
+    RATE_HZ,
+    SFX_BANDS,
+    SFX_HOP,
+    SFX_TOP_HZ,
+    STFT_HOP,
+    hz_to_mel,
+    sfx_mel,
+)
+from hsm.config import SoundEncoderConfig
+
+BLOCKS = 4
+
+
+def _interpolate(x: Tensor, place: Tensor, dim: int) -> Tensor:
+    """Values of x at fractional places along a dimension, the ends held."""
+    last = x.shape[dim] - 1
+    place = place.clamp(0, last)
+    below = place.floor().long().clamp_max(max(0, last - 1))
+    share = (place - below).to(x.dtype).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+    lower, upper = x.index_select(dim, below), x.index_select(dim, (below + 1).clamp_max(last))
+    return lower + (upper - lower) * share
+
+
+def _places(centres: Tensor) -> Tensor:
+    """Cells, counted from the middle of the first one, at times in samples."""
+    return (centres - (CELL_FRAMES - 1) / 2 * SFX_HOP) / CELL_SAMPLES
+
+
+def cells_at_frames(columns: Tensor, frames: int) -> Tensor:
+    """Columns of cells (B, cells in time, C) at the STFT's frames: (B, frames, C)."""
+    centres = torch.arange(frames, device=columns.device) * STFT_HOP
+    return _interpolate(columns, _places(centres), 1)
+
+
+def cells_at_patches(cells: Tensor, columns: int) -> Tensor:
+    """Cells (B, cells in time, 12, E) at AudioMAE's patches: (B, columns * 8, E), in temporal order.
+
+    Both mel scales are HTK's, so a patch's place is a fixed share of a cell's: 8 patches up to 8 kHz,
+    12 cells of 8 of the 97 steps up to 22.05 kHz.
+    """
+    device = cells.device
+    centres = (torch.arange(columns, device=device) + 0.5) * COLUMN_SAMPLES
+    cells = _interpolate(cells, _places(centres), 1)
+    patch_mel = hz_to_mel(RATE_HZ / 2) / PATCH_BANDS
+    cell_mel = hz_to_mel(SFX_TOP_HZ) / (SFX_BANDS + 1) * (SFX_BANDS / CELL_BANDS)
+    bands = (torch.arange(PATCH_BANDS, device=device) + 0.5) * patch_mel / cell_mel - 0.5
+    return _interpolate(cells, bands, 2).flatten(1, 2)
+
+
+class SoundEncoder(nn.Module):
+    """Four blocks of two 3x3 convolutions, each twice as wide; the first three are pooled by 2x2.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: SoundEncoderConfig) -> None:
+        super().__init__()
+        widths = [1, *(config.channels * 2**block for block in range(BLOCKS))]
+        self.convolutions = nn.ModuleList()
+        for narrow, wide in pairwise(widths):
+            self.convolutions.append(nn.Conv2d(narrow, wide, 3, padding=1))
+            self.convolutions.append(nn.Conv2d(wide, wide, 3, padding=1))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.requires_grad_(False)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Features of cells of 0.186 s by 8 mel bands.
+
+        Args:
+            wave: (B, S) at 16 kHz at the working level.
+
+        Returns:
+            (B, cells in time, 12, E), one cell at least.
+        """
+        mel = sfx_mel(wave)  # (B, frames, 96)
+        mel = F.pad(mel, (0, 0, 0, max(0, CELL_FRAMES - mel.shape[1])))
+        x = mel.unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
+        for block in range(BLOCKS):
+            x = F.relu(self.convolutions[2 * block](x))
+            x = F.relu(self.convolutions[2 * block + 1](x))
+            if block < BLOCKS - 1:
+                x = F.max_pool2d(x, 2)
+        return x.permute(0, 2, 3, 1)
