@@ -61,11 +61,9 @@ def player_record(separation: Separation, events: Sequence[Event]) -> dict[str, 
         Plain data; frequencies in Hz, places on the frequency axis in bands.
     """
     curve = attention_grid(separation).sum(1)
-    named = 1 if separation.instruction.operation == "extract" else 2
     return {
         "duration_s": separation.mixture.duration_s,
         "tracks": ["Mixture", *track_names(separation)],
-        "named_track": named,
         "range_db": RANGE_DB,
         "bands_hz": [round(band_hz(band)) for band in range(MEL_BANDS)],
         "ticks": [{"hz": hz, "band": min(band_of(hz), MEL_BANDS - 0.5)} for hz in TICKS_HZ],

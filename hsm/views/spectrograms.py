@@ -14,6 +14,7 @@ from hsm.audio import (
     MEL_BANDS,
     RATE_HZ,
     WINDOW_SAMPLES,
+    hz_to_mel,
     log_mel,
     pad_to_multiple,
     to_model_rate,
@@ -59,18 +60,14 @@ def mixture_gain(mixture: Audio) -> float:
     return float(working_gain(to_model_rate(mixture)))
 
 
-def _mel(hz: float) -> float:
-    return 2595.0 * math.log10(1.0 + hz / 700.0)
-
-
 def band_of(frequency_hz: float) -> float:
     """Where a frequency lies on an axis of 128 HTK mel bands, in bands."""
-    return _mel(frequency_hz) / _mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
+    return hz_to_mel(frequency_hz) / hz_to_mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
 
 
 def band_hz(band: float) -> float:
     """The frequency in the middle of a mel band: the inverse of `band_of`."""
-    mel = (band + 1.0) / (MEL_BANDS + 1) * _mel(RATE_HZ / 2)
+    mel = (band + 1.0) / (MEL_BANDS + 1) * hz_to_mel(RATE_HZ / 2)
     return float(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
 
 
