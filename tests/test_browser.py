@@ -102,7 +102,8 @@ def wait_until_playable(page) -> None:
     """Wait until both sounds are decoded and the spectrograms are drawn."""
     page.wait_for_selector(".player .play:not([disabled])")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.player canvas')].every(canvas => canvas.width > 50 && canvas.height === 128)"
+        "() => [...document.querySelectorAll('.player canvas')]"
+        ".every(canvas => canvas.width > 50 && canvas.height === 128)"
     )
 
 
