@@ -291,7 +291,7 @@ def add_sounds() -> dict[str, Any]:
     report = gr.HTML(empty_report(STAGES), elem_id="report")
     with gr.Column(visible="hidden", elem_id="sounds") as sounds:
         player = add_player()
-        times = gr.HTML(elem_id="times")
+        times = gr.HTML(elem_id="times", apply_default_css=False)
         with gr.Row(elem_classes="downloads"):
             files = {
                 name: gr.DownloadButton(label, size="sm", min_width=120, elem_id=name)
