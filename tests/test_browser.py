@@ -148,7 +148,13 @@ window.heard = () => {
   return { rms: Math.hypot(...wave) / Math.sqrt(wave.length), gap_s: gap / tap.context.sampleRate };
 };
 """
-WINDOW_MS = 900  # more than the tap holds
+
+
+def listen(visitor) -> dict[str, float]:
+    """What the loudspeaker got in the last 0.7 s, once all of that is younger than the call."""
+    now_s = visitor.evaluate("tap.context.currentTime")
+    visitor.wait_for_function("since => tap.context.currentTime > since + 0.9", arg=now_s)
+    return visitor.evaluate("heard()")
 
 
 def test_tracks_are_switched_by_keys_without_a_gap_and_at_their_true_level(browser, url: str, tmp_path: Path) -> None:
@@ -164,28 +170,27 @@ def test_tracks_are_switched_by_keys_without_a_gap_and_at_their_true_level(brows
     visitor.mouse.down()
     visitor.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 20, steps=3)
     visitor.mouse.up()
-    assert visitor.locator(".player .unloop").inner_text().startswith("Loop 0.30 to 2.70 s")
-    assert re.fullmatch(
-        r"2\.70 s · [\d,]+ Hz · (−[\d.]+|below −65) dB", visitor.locator(".player .readout").inner_text()
-    )
+    begin_s, end_s = map(float, re.findall(r"\d+\.\d+", visitor.locator(".player .unloop").inner_text()))
+    assert (begin_s, end_s) == pytest.approx((0.3, 2.7), abs=0.03)  # some pixels
+    said = re.fullmatch(r"([\d.]+) s · [\d,]+ Hz · (−[\d.]+|below −65) dB", visitor.inner_text(".player .readout"))
+    assert said
+    assert float(said[1]) == pytest.approx(2.7, abs=0.03)
 
     visitor.keyboard.press(" ")
     levels = {}
     for key in ("2", "3", "1"):
         visitor.keyboard.press(key)
-        visitor.wait_for_timeout(WINDOW_MS)
-        heard = visitor.evaluate("heard()")
+        heard = listen(visitor)
         assert heard["gap_s"] < 0.005
         levels[key] = heard["rms"]
-    assert levels["1"] == pytest.approx(0.1, rel=0.05)  # the mixture as it was uploaded
+    assert levels["1"] == pytest.approx(0.1, rel=0.1)  # the mixture as it was uploaded
     assert 0 < levels["2"] < 0.095
     assert 0 < levels["3"] < 0.095
     assert visitor.locator(".player.playing").count() == 1, "the loop never ends by itself"
 
     visitor.keyboard.press("3")
     visitor.locator(".player .level input").nth(1).fill("-20")
-    visitor.wait_for_timeout(WINDOW_MS)
-    assert visitor.evaluate("heard().rms") == pytest.approx(levels["3"] / 10, rel=0.1)
+    assert listen(visitor)["rms"] == pytest.approx(levels["3"] / 10, rel=0.1)
     visitor.context.close()
 
 
