@@ -109,7 +109,8 @@ def wait_until_playable(page) -> None:
 
 def separate_noise(page, folder: Path, duration_s: float = 3.0) -> None:
     """Upload noise of one channel with an RMS of 0.1 and ask for something."""
-    samples = 0.1 * np.random.default_rng(0).normal(size=int(16_000 * duration_s)).astype(np.float32)
+    noise = 0.1 * np.random.default_rng(0).normal(size=int(16_000 * duration_s))
+    samples = np.convolve(noise, np.full(4, 0.5), mode="same")  # a browser's resampling takes the highest tones away
     page.locator("#recording input[type=file]").set_input_files(str(Audio(samples, 16_000).save(folder / "mine.wav")))
     page.wait_for_selector("#recording audio", state="attached")
     page.locator("#instruction textarea").fill("remove the rain")
@@ -183,7 +184,7 @@ def test_tracks_are_switched_by_keys_without_a_gap_and_at_their_true_level(brows
         heard = listen(visitor)
         assert heard["gap_s"] < 0.005
         levels[key] = heard["rms"]
-    assert levels["1"] == pytest.approx(0.1, rel=0.1)  # the mixture as it was uploaded
+    assert levels["1"] == pytest.approx(0.1, rel=0.06)  # the mixture as it was uploaded
     assert 0 < levels["2"] < 0.095
     assert 0 < levels["3"] < 0.095
     assert visitor.locator(".player.playing").count() == 1, "the loop never ends by itself"
