@@ -17,6 +17,7 @@ import argparse
 import importlib.util
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from gradio.utils import get_upload_folder
 
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
 from hsm.audio import is_silent
+from hsm.events import Event, events_csv, find_events
 from hsm.mixing import mix
 from hsm.pipeline import STAGES
 from hsm.steps import Step, separate_in_steps
@@ -42,17 +44,19 @@ from hsm.views import (
     attention_figure,
     bank_alt,
     bank_figure,
+    colour_table,
     empty_report,
+    events_table,
     instruction_json,
+    level_bytes,
+    player_record,
+    save_bundle,
     save_figure,
     separation_json,
-    spectrogram_alt,
-    spectrogram_figure,
     stage_report,
     understood_line,
 )
 from hsm.views.bank_map import NEIGHBOURS
-from hsm.views.spectrograms import track_names
 
 ASSETS = Path(__file__).parent / "assets"
 LONGEST_S = 600.0
@@ -60,10 +64,14 @@ LONGEST_INSTRUCTION = 1_000
 LARGEST_FILE = "300mb"  # ten minutes of stereo at 48 kHz in 32 bit are 230 MB
 AS_UNDERSTOOD = "as understood"
 FORMATS = "WAV, FLAC, OGG, MP3 or AIFF"
-LIMITS = (
-    f"{FORMATS}, up to {LONGEST_S / 60:.0f} minutes and {LARGEST_FILE[:-2]} MB. Rate and channels are kept."
-)
+LIMITS = f"{FORMATS}, up to {LONGEST_S / 60:.0f} minutes and {LARGEST_FILE[:-2]} MB. Rate and channels are kept."
 MOST_WAITING = 40
+DOWNLOADS = {
+    "target": "Target (WAV)",
+    "residual": "Residual (WAV)",
+    "csv": "Times (CSV)",
+    "bundle": "Everything (ZIP)",
+}
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
 # On a phone the report lies below the fold; where it is in sight already, nothing moves.
 SHOW_REPORT = """(...given) => {
@@ -81,9 +89,7 @@ def page_errors() -> Iterator[None]:
     try:
         yield
     except HSMError as error:
-        raise gr.Error(
-            escape(str(error), quote=False), print_exception=False, title="This needs you"
-        ) from error
+        raise gr.Error(escape(str(error), quote=False), print_exception=False, title="This needs you") from error
 
 
 def read_clip(path: str | None) -> Audio:
@@ -134,9 +140,7 @@ def check_sound(path: str | None) -> dict[str, Any]:
     return verdict(True, "")
 
 
-def check_request(
-    path: str | None, text: str, operation: str, description: str, *_: Any
-) -> list[dict[str, Any]]:
+def check_request(path: str | None, text: str, operation: str, description: str, *_: Any) -> list[dict[str, Any]]:
     """A verdict on each input of a separation."""
     named = bool((text or "").strip() or (description or "").strip())
     short = len(text or "") <= LONGEST_INSTRUCTION
@@ -174,6 +178,7 @@ class Inputs:
     description: gr.Textbox
     separate: gr.Button
     cancel: gr.Button
+    earlier: gr.HTML
     dark: gr.Checkbox
 
     @property
@@ -187,12 +192,16 @@ class Results:
     """What a visitor gets."""
 
     understood: gr.HTML
+    earlier: gr.HTML
     report: gr.HTML
     sounds: gr.Column
-    target: gr.Audio
-    residual: gr.Audio
+    player: gr.HTML
+    times: gr.HTML
+    target: gr.DownloadButton
+    residual: gr.DownloadButton
+    csv: gr.DownloadButton
+    bundle: gr.DownloadButton
     pictures: gr.Column
-    spectrograms: gr.Image
     attention: gr.Image
     bank: gr.Image
     data: gr.JSON
@@ -201,6 +210,11 @@ class Results:
     def all(self) -> list[Any]:
         """Every component that a run may change."""
         return list(vars(self).values())
+
+
+def read_asset(name: str) -> str:
+    """A script or a template of the page; read once, when the page is built."""
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def add_inputs() -> Inputs:
@@ -235,8 +249,14 @@ def add_inputs() -> Inputs:
     with gr.Row(elem_classes="actions"):
         separate = gr.Button("Separate", variant="primary", elem_id="separate", scale=3)
         cancel = gr.Button("Cancel", variant="secondary", elem_id="cancel", scale=1, min_width=90)
+    earlier = gr.HTML(
+        html_template=read_asset("visitor/earlier.html"),
+        js_on_load=read_asset("visitor/earlier.js"),
+        apply_default_css=False,
+        elem_id="earlier",
+    )
     dark = gr.Checkbox(visible="hidden", label="Dark page", elem_id="dark")
-    return Inputs(audio, instruction, understood, operation, description, separate, cancel, dark)
+    return Inputs(audio, instruction, understood, operation, description, separate, cancel, earlier, dark)
 
 
 def read_examples() -> list[dict[str, Any]]:
@@ -254,17 +274,34 @@ def add_examples(examples: list[dict[str, Any]]) -> list[gr.Button]:
         ]
 
 
-def add_sounds() -> tuple[gr.HTML, gr.Column, gr.Audio, gr.Audio]:
-    """The column on the right: how far it is, and what came out."""
+def add_player() -> gr.HTML:
+    """All tracks in step; its scripts run once, when the page has loaded."""
+    scripts = [read_asset(f"player/{name}.js") for name in ("stems", "lanes", "player")]
+    return gr.HTML(
+        html_template=read_asset("player/player.html"),
+        js_on_load="\n".join(scripts),
+        apply_default_css=False,
+        elem_id="player",
+        colours=colour_table(),
+    )
+
+
+def add_sounds() -> dict[str, Any]:
+    """The column on the right: how far it is, and what came out; by their names in `Results`."""
     report = gr.HTML(empty_report(STAGES), elem_id="report")
     with gr.Column(visible="hidden", elem_id="sounds") as sounds:
-        target = gr.Audio(label="Target", interactive=False, elem_id="target", buttons=["download"])
-        residual = gr.Audio(label="Residual", interactive=False, elem_id="residual", buttons=["download"])
-    return report, sounds, target, residual
+        player = add_player()
+        times = gr.HTML(elem_id="times", apply_default_css=False)
+        with gr.Row(elem_classes="downloads"):
+            files = {
+                name: gr.DownloadButton(label, size="sm", min_width=120, elem_id=name)
+                for name, label in DOWNLOADS.items()
+            }
+    return {"report": report, "sounds": sounds, "player": player, "times": times, **files}
 
 
-def add_pictures() -> tuple[gr.Column, gr.Image, gr.Image, gr.Image, gr.JSON]:
-    """The lower half: what the model saw."""
+def add_pictures() -> dict[str, Any]:
+    """The lower half: what the model saw; by their names in `Results`."""
 
     def picture(label: str, name: str, caption: str) -> gr.Image:
         image = gr.Image(
@@ -289,11 +326,6 @@ def add_pictures() -> tuple[gr.Column, gr.Image, gr.Image, gr.Image, gr.JSON]:
                     "How much the predicted global feature of the target looks at each moment (sum over 8 "
                     "bands) and at each patch of 0.16 s by one band. Dashed: attention spread evenly.",
                 )
-                spectrograms = picture(
-                    "Spectrograms",
-                    "spectrograms",
-                    "Log-mel spectrograms, the model's view of the sound, on one colour scale.",
-                )
             with gr.Column(min_width=320):
                 bank = picture(
                     "Global features",
@@ -304,7 +336,7 @@ def add_pictures() -> tuple[gr.Column, gr.Image, gr.Image, gr.Image, gr.JSON]:
                 )
                 with gr.Accordion("Everything as data", open=False):
                     data = gr.JSON(show_label=False, label="Everything as data", elem_id="data")
-    return pictures, spectrograms, attention, bank, data
+    return {"pictures": pictures, "attention": attention, "bank": bank, "data": data}
 
 
 def header() -> str:
@@ -323,9 +355,7 @@ def footer(examples: list[dict[str, Any]]) -> str:
         f"{escape(str(example['made_with']))}</li>"
         for example in examples
     )
-    sources = (
-        f"<details><summary>Where the examples come from</summary><ul>{rows}</ul></details>" if rows else ""
-    )
+    sources = f"<details><summary>Where the examples come from</summary><ul>{rows}</ul></details>" if rows else ""
     return (
         '<footer class="about"><p><strong>HSM-TSS</strong> is text-queried target sound separation with '
         "hierarchical semantic guidance: it first predicts the global-semantic feature of the target from "
@@ -396,9 +426,7 @@ class Handlers:
         self.bank_map: Future[BankMap] = background.submit(BankMap.fit, model.bank)
         background.shutdown(wait=False)
 
-        def steps(
-            clip: Audio, wish: str | Instruction, options: SeparationOptions
-        ) -> Iterator[Step | Separation]:
+        def steps(clip: Audio, wish: str | Instruction, options: SeparationOptions) -> Iterator[Step | Separation]:
             return separate_in_steps(model, clip, wish, options)
 
         self.steps = on_gpu(steps)
@@ -462,8 +490,6 @@ class Handlers:
     def draw(self, separation: Separation, folder: Path, dark: bool) -> Iterator[tuple[str, Path, str]]:
         """The pictures one by one: name, file, and what it shows in words."""
         palette = DARK if dark else LIGHT
-        spectrograms = save_figure(spectrogram_figure(separation, palette), folder / "spectrograms.png")
-        yield "spectrograms", spectrograms, spectrogram_alt(separation)
         attention = save_figure(attention_figure(separation, palette), folder / "attention.png")
         yield "attention", attention, attention_alt(separation)
         bank_map = self.bank_map.result()
@@ -476,6 +502,17 @@ class Handlers:
         target = separation.target.save(folder / f"{name}_target.wav")
         residual = separation.residual.save(folder / f"{name}_residual.wav")
         return str(target), str(residual)
+
+
+def player_value(
+    separation: Separation, events: tuple[Event, ...], target: str, residual: str, folder: Path
+) -> dict[str, Any]:
+    """What the player gets: plain data, and files that Gradio serves and deletes with the rest."""
+    levels = folder / "levels.bin"
+    levels.write_bytes(level_bytes(separation).tobytes())
+    files = {"target": target, "residual": residual, "levels": str(levels)}
+    served = {name: gr.FileData(path=path).model_dump() for name, path in files.items()}
+    return player_record(separation, events) | served
 
 
 def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any, Any]]]:
@@ -494,6 +531,7 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
             shown: dict[Any, Any] = {
                 results.report: stage_report(STAGES, {}, STAGES[0], "Starting."),
                 results.sounds: gr.update(visible="hidden"),
+                results.player: None,  # what still plays ends
                 results.pictures: gr.update(visible="hidden"),
             }
             yield dict(shown)
@@ -507,32 +545,50 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
         assert separation is not None
         folder = request_folder()
         target, residual = handlers._save_sound(separation, path, folder)
-        target_name, residual_name = track_names(separation)
+        sound = separation.instruction.description
+        events = find_events(separation)
+        csv = folder / "times.csv"
+        csv.write_text(events_csv(events, sound), encoding="utf-8")
         seconds = separation.timings_s
         took = f"{sum(seconds.values()):.1f} s for {clip.duration_s:.1f} s of sound."
         shown |= {
             results.understood: understood_line(separation.instruction),
             results.report: stage_report(STAGES, seconds, None, f"{took} Drawing the pictures."),
             results.sounds: gr.update(visible=True),
-            results.target: gr.update(value=target, label=target_name),
-            results.residual: gr.update(value=residual, label=residual_name),
+            results.player: player_value(separation, events, target, residual, folder),
+            results.times: events_table(events, sound),
+            results.target: target,
+            results.residual: residual,
+            results.csv: str(csv),
+            results.bundle: gr.update(interactive=False),
             results.data: separation_json(separation),
         }
         yield dict(shown)
+        files = [Path(target), Path(residual), csv]
         for name, picture, alt in handlers.draw(separation, folder, dark):
+            files.append(picture)
             shown |= {
                 results.pictures: gr.update(visible=True),
                 getattr(results, name): gr.update(value=str(picture), alt_text=alt),
             }
             yield dict(shown)
-        yield shown | {results.report: stage_report(STAGES, seconds, None, took)}
+        bundle = save_bundle(separation, files, folder / f"{Path(path).stem[:60]}.zip", DARK if dark else LIGHT)
+        yield shown | {
+            results.report: stage_report(STAGES, seconds, None, took),
+            results.bundle: gr.update(value=str(bundle), interactive=True),
+            results.earlier: {
+                "instruction": text,
+                "operation": operation,
+                "description": description,
+                "understood": separation.instruction.operation,
+                "at": round(1_000 * time.time()),
+            },
+        }
 
     return separate_and_show
 
 
-def wire_run(
-    handlers: Handlers, inputs: Inputs, results: Results, cards: list[gr.Button], texts: Any
-) -> None:
+def wire_run(handlers: Handlers, inputs: Inputs, results: Results, cards: list[gr.Button], texts: Any) -> None:
     """Button, Enter, example cards and Cancel."""
     separate_and_show = run(handlers, results)
     asked = {
@@ -609,9 +665,7 @@ def build_app(model: HSM) -> gr.Blocks:
     """
     handlers = Handlers(model)
     examples = read_examples()
-    page = gr.Blocks(
-        title="HSM-TSS", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S), fill_width=True
-    )
+    page = gr.Blocks(title="HSM-TSS", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S), fill_width=True)
     with page:
         gr.HTML(header())
         cards = add_examples(examples) if examples else []
@@ -620,21 +674,10 @@ def build_app(model: HSM) -> gr.Blocks:
                 inputs = add_inputs()
                 mixer = add_mixer()
             with gr.Column(min_width=320, scale=6):
-                report, sounds, target, residual = add_sounds()
-        pictures, spectrograms, attention, bank, data = add_pictures()
+                sounds = add_sounds()
+        pictures = add_pictures()
         gr.HTML(footer(examples))
-        results = Results(
-            understood=inputs.understood,
-            report=report,
-            sounds=sounds,
-            target=target,
-            residual=residual,
-            pictures=pictures,
-            spectrograms=spectrograms,
-            attention=attention,
-            bank=bank,
-            data=data,
-        )
+        results = Results(understood=inputs.understood, earlier=inputs.earlier, **sounds, **pictures)
         wire_run(handlers, inputs, results, cards, examples)
         wire_api(handlers, inputs, mixer)
         inputs.instruction.change(
@@ -646,6 +689,14 @@ def build_app(model: HSM) -> gr.Blocks:
             queue=False,
             trigger_mode="always_last",
         )
+        inputs.earlier.input(
+            None,
+            inputs.earlier,
+            inputs.request[1:],
+            js="entry => [entry.instruction, entry.operation, entry.description]",
+            api_visibility="private",
+        )
+        page.load(None, None, inputs.request[1:], js=read_asset("visitor/read_address.js"), api_visibility="private")
         page.load(
             None,
             None,
@@ -661,7 +712,7 @@ def launch_options() -> dict[str, Any]:
     """Theme, style and limits: what Gradio takes at launch rather than when the page is built."""
     return {
         "theme": theme(),
-        "css_paths": ASSETS / "style.css",
+        "css_paths": [ASSETS / "style.css", ASSETS / "player" / "player.css"],
         "footer_links": ["api", "settings"],
         "max_file_size": LARGEST_FILE,
         "allowed_paths": [str(ASSETS)],
@@ -676,15 +727,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Serve the HSM-TSS page.")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from other machines")
     parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument(
-        "--weights", type=Path, help="a folder with manifest.json; the bundled one by default"
-    )
+    parser.add_argument("--weights", type=Path, help="a folder with manifest.json; the bundled one by default")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
     chosen = parser.parse_args(arguments)
-    model = (
-        HSM.load(chosen.weights, device=chosen.device) if chosen.weights else HSM.load(device=chosen.device)
-    )
+    model = HSM.load(chosen.weights, device=chosen.device) if chosen.weights else HSM.load(device=chosen.device)
     page = build_app(model)
     page.launch(server_name=chosen.host, server_port=chosen.port, share=chosen.share, **launch_options())
 

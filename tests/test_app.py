@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import gradio as gr
 import numpy as np
@@ -164,9 +165,17 @@ def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) ->
     updates = list(run(sound, "extract the rain", app.AS_UNDERSTOOD, "", False))
     filled = [set(update) for update in updates[1:]]
     first_sound = next(i for i, names in enumerate(filled) if "target" in names)
-    pictures = [next(i for i, names in enumerate(filled) if p in names) for p in ("spectrograms", "attention", "bank")]
+    pictures = [next(i for i, names in enumerate(filled) if p in names) for p in ("attention", "bank")]
     assert first_sound < min(pictures)
-    assert Path(updates[1 + first_sound]["target"]["value"]).name == "two channels_target.wav"
+    player = updates[1 + first_sound]["player"]
+    assert Path(player["target"]["path"]).name == "two channels_target.wav"
+    assert Path(player["levels"]["path"]).stat().st_size == 3 * 100 * 128
+    last = updates[-1]
+    assert last["earlier"]["instruction"] == "extract the rain"
+    with ZipFile(last["bundle"]["value"]) as bundle:
+        assert {"two channels_target.wav", "two channels_residual.wav", "times.csv", "attention.png"} < set(
+            bundle.namelist()
+        )
 
 
 def test_two_requests_never_share_a_folder() -> None:

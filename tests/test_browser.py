@@ -1,17 +1,20 @@
-"""The page in a real browser: an example is clicked, sound and pictures arrive, mistakes are explained."""
+"""The page in a real browser: sound and pictures arrive, the player plays, mistakes are explained."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
 import app
 from hsm import HSM, Audio
+from hsm.events import Event
 from hsm.pipeline import STAGES
 
 PATIENCE_MS = 40_000
@@ -95,20 +98,140 @@ PHONE_AT_NIGHT = {"viewport": {"width": 390, "height": 844}, "color_scheme": "da
 DESK = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 
 
+def wait_until_playable(page) -> None:
+    """Wait until both sounds are decoded and the spectrograms are drawn."""
+    page.wait_for_selector(".player .play:not([disabled])")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.player canvas')]"
+        ".every(canvas => canvas.width > 50 && canvas.height === 128)"
+    )
+
+
+def separate_noise(page, folder: Path, duration_s: float = 3.0) -> None:
+    """Upload noise of one channel with an RMS of 0.1 and ask for something."""
+    noise = 0.1 * np.random.default_rng(0).normal(size=int(16_000 * duration_s))
+    samples = np.convolve(noise, np.full(4, 0.5), mode="same")  # a browser's resampling takes the highest tones away
+    page.locator("#recording input[type=file]").set_input_files(str(Audio(samples, 16_000).save(folder / "mine.wav")))
+    page.wait_for_selector("#recording audio", state="attached")
+    page.locator("#instruction textarea").fill("remove the rain")
+    page.locator("#instruction textarea").press("Enter")
+    wait_until_playable(page)
+
+
 @pytest.mark.parametrize("page", [DESK, PHONE_AT_NIGHT], indirect=True, ids=["desk", "phone"])
-def test_an_example_gives_two_sounds_and_three_pictures(page) -> None:
+def test_an_example_gives_two_sounds_and_all_pictures(page) -> None:
     choose_first_example(page)
-    for name in ("target", "residual"):
-        page.wait_for_selector(f"#{name} audio", state="attached")
-        page.wait_for_function(  # the player shows a length only after it has decoded the sound
-            "name => /[1-9]/.test(document.querySelector(`#${name} #duration`)?.innerText ?? '')", arg=name
-        )
-    for name in ("attention", "spectrograms", "bank"):
+    wait_until_playable(page)
+    for name in ("attention", "bank"):
         wait_until_shown(page, f"#{name} img")
         assert len(page.locator(f"#{name} img").get_attribute("alt")) > 60
+    assert len(page.locator(".player canvas").first.get_attribute("aria-label")) > 60
     assert page.locator("#report li.done").count() == len(STAGES)
     assert page.locator("#understood .operation").inner_text() in ("Extract", "Remove")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# All that goes to the loudspeaker also goes here.
+TAP = """
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to, ...rest) {
+  if (to instanceof AudioDestinationNode) {
+    window.tap ??= new AnalyserNode(this.context, { fftSize: 32768 });
+    connect.call(this, window.tap);
+  }
+  return connect.call(this, to, ...rest);
+};
+window.heard = () => {
+  const wave = new Float32Array(tap.fftSize);
+  tap.getFloatTimeDomainData(wave);
+  let quiet = 0, gap = 0;
+  wave.forEach((value) => { quiet = Math.abs(value) < 1e-5 ? quiet + 1 : 0; gap = Math.max(gap, quiet); });
+  return { rms: Math.hypot(...wave) / Math.sqrt(wave.length), gap_s: gap / tap.context.sampleRate };
+};
+"""
+
+
+def listen(visitor) -> dict[str, float]:
+    """What the loudspeaker got in the last 0.7 s, once all of that is younger than the call."""
+    now_s = visitor.evaluate("tap.context.currentTime")
+    visitor.wait_for_function("since => tap.context.currentTime > since + 0.9", arg=now_s)
+    return visitor.evaluate("heard()")
+
+
+def test_tracks_are_switched_by_keys_without_a_gap_and_at_their_true_level(browser, url: str, tmp_path: Path) -> None:
+    visitor = browser.new_context(**DESK).new_page()
+    visitor.set_default_timeout(PATIENCE_MS)
+    visitor.add_init_script(TAP)
+    visitor.goto(url)
+    separate_noise(visitor, tmp_path)
+    lane = visitor.locator(".player .lane .body").first
+    lane.scroll_into_view_if_needed()
+    box = lane.bounding_box()
+    visitor.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 20)
+    visitor.mouse.down()
+    visitor.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 20, steps=3)
+    visitor.mouse.up()
+    begin_s, end_s = map(float, re.findall(r"\d+\.\d+", visitor.locator(".player .unloop").inner_text()))
+    assert (begin_s, end_s) == pytest.approx((0.3, 2.7), abs=0.03)  # some pixels
+    said = re.fullmatch(r"([\d.]+) s · [\d,]+ Hz · (−[\d.]+|below −65) dB", visitor.inner_text(".player .readout"))
+    assert said
+    assert float(said[1]) == pytest.approx(2.7, abs=0.03)
+
+    visitor.keyboard.press(" ")
+    levels = {}
+    for key in ("2", "3", "1"):
+        visitor.keyboard.press(key)
+        heard = listen(visitor)
+        assert heard["gap_s"] < 0.005
+        levels[key] = heard["rms"]
+    assert levels["1"] == pytest.approx(0.1, rel=0.06)  # the mixture as it was uploaded
+    assert 0 < levels["2"] < 0.095
+    assert 0 < levels["3"] < 0.095
+    assert visitor.locator(".player.playing").count() == 1, "the loop never ends by itself"
+
+    visitor.keyboard.press("3")
+    visitor.locator(".player .level input").nth(1).fill("-20")
+    assert listen(visitor)["rms"] == pytest.approx(levels["3"] / 10, rel=0.1)
+    visitor.context.close()
+
+
+def test_a_span_is_looped_by_its_bar_and_everything_comes_as_one_file(page, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(app, "find_events", lambda _: (Event(0.5, 1.25, 0.8),))
+    separate_noise(page, tmp_path)
+    assert page.locator("table.events tbody tr").inner_text().split() == ["0.50", "1.25", "0.80"]
+    page.locator(".player .events button").press("Enter")
+    assert page.locator(".player .unloop").inner_text().startswith("Loop 0.50 to 1.25 s")
+    page.wait_for_selector(".player.playing")
+    assert 0.5 <= float(page.locator(".player .seek").get_attribute("aria-valuenow")) <= 1.3
+    page.keyboard.press("Escape")
+    assert page.locator(".player .unloop").is_hidden()
+
+    page.wait_for_selector("#bundle:not([disabled])")
+    with page.expect_download() as download:
+        page.click("#bundle")
+    download.value.save_as(tmp_path / "all.zip")
+    with ZipFile(tmp_path / "all.zip") as bundle:
+        assert {"mine_target.wav", "mine_residual.wav", "times.csv", "separation.json"} < set(bundle.namelist())
+        assert "0.5,1.25,0.8,rain" in bundle.read("times.csv").decode()
+
+
+def test_a_visitor_finds_earlier_instructions_again_and_nobody_else_does(page, browser, url: str, tmp_path) -> None:
+    separate_noise(page, tmp_path, 1.0)
+    page.wait_for_url("**instruction=remove+the+rain**")
+    page.reload()
+    page.wait_for_function("() => document.querySelector('#instruction textarea')?.value === 'remove the rain'")
+    page.locator("#instruction textarea").fill("")
+    page.click(".earlier summary")
+    page.get_by_role("button", name="remove the rain").click()
+    page.wait_for_function("() => document.querySelector('#instruction textarea').value === 'remove the rain'")
+
+    other = browser.new_context(**DESK).new_page()
+    other.set_default_timeout(PATIENCE_MS)
+    other.goto(f"{url}?instruction=extract+the+bell&operation=remove")
+    other.wait_for_function("() => document.querySelector('#instruction textarea')?.value === 'extract the bell'")
+    assert other.locator(".earlier li").count() == 0
+    assert other.locator("#operation input:checked").get_attribute("value") == "remove"
+    other.context.close()
 
 
 def test_an_empty_instruction_is_explained_and_nothing_is_lost(page, tmp_path: Path) -> None:
@@ -121,7 +244,7 @@ def test_an_empty_instruction_is_explained_and_nothing_is_lost(page, tmp_path: P
 
     page.locator("#instruction textarea").fill("extract the rain")
     page.locator("#instruction textarea").press("Enter")
-    page.wait_for_selector("#target audio", state="attached")
+    wait_until_playable(page)
 
 
 def test_a_missing_sound_is_explained_and_the_instruction_stays(page) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
-from hsm.audio import to_model_rate, working_gain
+from hsm.audio import MEL_BANDS, to_model_rate, working_gain
 from hsm.bank import FeatureBank
+from hsm.events import Event
 from hsm.records import Audio, Instruction, Separation, SeparationOptions
 from hsm.views import (
     DARK,
@@ -20,15 +23,20 @@ from hsm.views import (
     attention_grid,
     bank_alt,
     bank_figure,
+    colour_table,
     empty_report,
+    events_table,
+    level_bytes,
     mel_db,
+    player_record,
+    save_bundle,
     save_figure,
     spectrogram_alt,
     spectrogram_figure,
     stage_report,
     understood_line,
 )
-from hsm.views.spectrograms import MOST_COLUMNS, band_of, track_names
+from hsm.views.spectrograms import MOST_COLUMNS, RANGE_DB, band_hz, band_of, track_names
 
 WIDTH = 16
 
@@ -61,7 +69,7 @@ def some_separation(duration_s: float = 4.0, rate_hz: int = 16_000, channels: in
         global_mixture=feature,
         global_target=-feature,
         text_embedding=feature,
-        mask=np.ones((1, 513), dtype=np.float32),
+        mask=np.ones((-(-int(duration_s * 100) // 16) * 5 + 1, 513), dtype=np.float32),
     )
 
 
@@ -198,3 +206,54 @@ def test_the_report_marks_done_running_and_waiting_stages() -> None:
     assert 'value="0.300"' in report
     assert "busy" in report
     assert empty_report(("parse",)).count('class="waiting"') == 1
+
+
+def test_levels_are_bytes_on_the_scale_of_the_mixture() -> None:
+    separation = some_separation()
+    silence = Audio(np.zeros_like(separation.mixture.samples), separation.mixture.rate_hz)
+    levels = level_bytes(replace(separation, target=separation.mixture, residual=silence))
+    assert levels.shape == (3, 400, MEL_BANDS)
+    assert levels[0].max() == 255
+    np.testing.assert_array_equal(levels[0], levels[1])
+    assert levels[2].max() < 40
+
+
+def test_half_the_amplitude_is_six_db_fewer_in_bytes() -> None:
+    separation = some_separation()
+    half = Audio(separation.mixture.samples / 2, separation.mixture.rate_hz)
+    levels = level_bytes(replace(separation, target=half)).astype(float)
+    loud = levels[0] > 200
+    np.testing.assert_allclose((levels[0] - levels[1])[loud] * RANGE_DB / 255, 6.02, atol=0.3)
+
+
+def test_a_band_lies_where_its_frequency_does() -> None:
+    for band in (0, 31, MEL_BANDS - 1):
+        assert band_of(band_hz(band)) == pytest.approx(band)
+    assert colour_table().startswith("000003")
+    assert len(colour_table()) == 6 * 256
+
+
+def test_the_player_gets_plain_data() -> None:
+    separation = some_separation()
+    record = player_record(separation, (Event(1.0, 2.0, 0.5),))
+    json.dumps(record)
+    assert record["events"] == [{"start_s": 1.0, "end_s": 2.0, "confidence": 0.5}]
+    assert (record["duration_s"], len(record["bands_hz"]), len(record["attention"])) == (4.0, MEL_BANDS, 25)
+    assert record["tracks"] == ["Mixture", "Target: whistle", "Residual: everything else"]
+
+
+def test_the_table_of_spans_escapes_what_was_typed_and_says_when_there_is_none() -> None:
+    table = events_table((Event(1.0, 2.5, 0.75),), "<b>dog</b>")
+    assert "<td>1.00</td><td>2.50</td><td>0.75</td>" in table
+    assert "<b>" not in table
+    assert "No span" in events_table((), "dog")
+
+
+def test_the_bundle_holds_files_spectrograms_and_a_record(tmp_path: Path) -> None:
+    separation = some_separation()
+    target = separation.target.save(tmp_path / "clip_target.wav")
+    with ZipFile(save_bundle(separation, [target], tmp_path / "clip.zip")) as bundle:
+        assert set(bundle.namelist()) == {"clip_target.wav", "spectrograms.png", "separation.json"}
+        assert bundle.read("spectrograms.png").startswith(b"\x89PNG")
+        assert bundle.read("clip_target.wav") == target.read_bytes()
+        assert json.loads(bundle.read("separation.json"))["instruction"]["description"] == "whistle"

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from hsm.audio import COLUMN_SAMPLES, RATE_HZ
+from hsm.events import Event, find_events
 from hsm.records import Instruction, Separation
 from hsm.views.attention import attention_grid
 
@@ -80,6 +81,30 @@ def empty_report(stages: Sequence[str]) -> str:
     return stage_report(stages, {}, None, "Choose an example, or bring a sound and name what you want from it.")
 
 
+def events_table(events: Sequence[Event], description: str) -> str:
+    """When the named sound is active, as a table.
+
+    Args:
+        events: in order.
+        description: the sound that was named.
+
+    Returns:
+        HTML.
+    """
+    if not events:
+        return f'<p class="hint">No span in which the mask clearly gives the energy to: {escape(description)}.</p>'
+    rows = "".join(
+        f"<tr><td>{event.start_s:.2f}</td><td>{event.end_s:.2f}</td><td>{event.confidence:.2f}</td></tr>"
+        for event in events
+    )
+    return (
+        f'<table class="events"><caption>When it sounds: {escape(description)}</caption>'
+        "<thead><tr><th>from (s)</th><th>to (s)</th><th>confidence</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+        '<p class="hint">Confidence: the share of the mixture\'s energy in the span that the mask gives to it.</p>'
+    )
+
+
 def instruction_json(instruction: Instruction) -> dict[str, Any]:
     """An instruction as plain data."""
     return asdict(instruction) | {"descriptions": list(instruction.descriptions)}
@@ -96,5 +121,6 @@ def separation_json(separation: Separation) -> dict[str, Any]:
         "renderer": separation.options.renderer,
         "attention_per_column": [round(float(share), 5) for share in attention_grid(separation).sum(1)],
         "column_s": COLUMN_SAMPLES / RATE_HZ,
+        "events": [asdict(event) for event in find_events(separation)],
         "timings_s": {stage: round(seconds, 3) for stage, seconds in separation.timings_s.items()},
     }

@@ -14,6 +14,7 @@ from hsm.audio import (
     MEL_BANDS,
     RATE_HZ,
     WINDOW_SAMPLES,
+    hz_to_mel,
     log_mel,
     pad_to_multiple,
     to_model_rate,
@@ -61,11 +62,13 @@ def mixture_gain(mixture: Audio) -> float:
 
 def band_of(frequency_hz: float) -> float:
     """Where a frequency lies on an axis of 128 HTK mel bands, in bands."""
+    return hz_to_mel(frequency_hz) / hz_to_mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
 
-    def mel(hz: float) -> float:
-        return 2595.0 * math.log10(1.0 + hz / 700.0)
 
-    return mel(frequency_hz) / mel(RATE_HZ / 2) * (MEL_BANDS + 1) - 1.0
+def band_hz(band: float) -> float:
+    """The frequency in the middle of a mel band: the inverse of `band_of`."""
+    mel = (band + 1.0) / (MEL_BANDS + 1) * hz_to_mel(RATE_HZ / 2)
+    return float(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
 
 
 def draw_mel(axes: Axes, level_db: np.ndarray, duration_s: float, loudest_db: float, colours: str) -> AxesImage:
