@@ -89,11 +89,12 @@ class SoundEncoder(nn.Module):
         """Features of cells of 0.186 s by 8 mel bands.
 
         Args:
-            wave: (B, S) at 16 kHz at the working level, 0.2 s or longer.
+            wave: (B, S) at 16 kHz at the working level; zeros follow where it is shorter than a cell.
 
         Returns:
             (B, cells in time, 12, E).
         """
+        wave = F.pad(wave, (0, max(0, CELL_SAMPLES - wave.shape[-1])))
         x = sfx_mel(wave).unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
         for block in range(BLOCKS):
             x = F.relu(self.convolutions[2 * block](x))
