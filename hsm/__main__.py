@@ -45,16 +45,18 @@ class Outputs:
 
     def done(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """What an earlier run wrote for the very same request, or None where it is to be done."""
-        if not (self.target.is_file() and self.residual.is_file() and self.record.is_file()):
+        if not self.record.is_file():
             return None
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
-        except ValueError:
-            return None
-        if not isinstance(record, dict) or record.get("request") != request:
-            return None
-        line: dict[str, Any] = record["result"]
-        return line
+            asked, line = record["request"], record["result"]
+            other = asked["file"] != request["file"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise HSMError(f"{self.record}: this is no record of a separation; move it away.") from error
+        if other:
+            raise HSMError(f"{self.target}: this is the result of {asked['file']}; choose another folder with -o.")
+        whole = self.target.is_file() and self.residual.is_file()
+        return line if whole and asked == request else None
 
     def confirm(self, request: dict[str, Any], line: dict[str, Any]) -> None:
         """Note that both files are whole."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import glob
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -103,7 +104,8 @@ def _listed(path: Path) -> list[Job]:
         raise HSMError(f"{path.name}: got the columns {names}; wanted exactly {', '.join(COLUMNS)} in the first line.")
     if not rows:
         raise HSMError(f"{path.name}: the list has no rows below its first line; add a file and an instruction.")
-    wishes, seen = [], dict[tuple[Path, str], int]()
+    wishes: list[tuple[Path, str, str]] = []
+    seen: dict[tuple[Path, str], int] = {}
     for number, row in rows:
         file, instruction = ((row[column] or "").strip() for column in COLUMNS)
         place = (path.parent / file, instruction)
@@ -121,22 +123,26 @@ def _listed(path: Path) -> list[Job]:
 
 def _below(file: Path, root: Path) -> Path:
     """The file's place below a root, or below its drive where it lies elsewhere."""
-    file, root = file.resolve(), root.resolve()
-    return file.relative_to(root if file.is_relative_to(root) else file.anchor)
+    place = Path(os.path.abspath(file))
+    root = Path(os.path.abspath(root))
+    return place.relative_to(root if place.is_relative_to(root) else place.anchor)
 
 
 def _named(wishes: Iterable[tuple[Path, str, str]], root: Path) -> list[Job]:
     """Jobs whose results share no name, also where capital letters do not count."""
     wishes = list(wishes)
-    places = [_below(file, root) for file, _, _ in wishes]
-    files_of_stem = Counter(str(place.with_suffix("")).casefold() for place in set(places))
-    uses = Counter(place for place, (_, _, fault) in zip(places, wishes, strict=True) if not fault)
+    uses = Counter(_below(file, root) for file, _, fault in wishes if not fault)
+    files_of_stem = Counter(str(place.with_suffix("")).casefold() for place in uses)
     jobs = []
-    for place, (file, instruction, fault) in zip(places, wishes, strict=True):
+    for file, instruction, fault in wishes:
+        if fault:
+            jobs.append(Job(file, instruction, Path(), fault))
+            continue
+        place = _below(file, root)
         alone = files_of_stem[str(place.with_suffix("")).casefold()] == 1
         name = place.stem if alone else place.name
         if uses[place] > 1:
             words = re.sub(r"\W+", "-", instruction.lower()).strip("-")[:40]
             name += f".{words}-{hashlib.sha256(instruction.encode()).hexdigest()[:6]}"
-        jobs.append(Job(file, instruction, place.with_name(name) if place.name else place, fault))
+        jobs.append(Job(file, instruction, place.with_name(name)))
     return jobs
