@@ -184,7 +184,10 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("-r", "--recursive", action="store_true", help="folders within the folder too")
     command.add_argument("--format", choices=("wav", "flac"), default="wav")
     command.add_argument(
-        "--subtype", choices=DEPTHS, default="same", help="bit depth; the input's where not given, FLOAT for MP3 and AAC"
+        "--subtype",
+        choices=DEPTHS,
+        default="same",
+        help="bit depth; the input's where not given, FLOAT for MP3 and AAC",
     )
     command.add_argument("--operation", choices=OPERATIONS, help="instead of what the instruction says")
     command.add_argument("--renderer", choices=RENDERERS, default="mask")

@@ -1,8 +1,8 @@
 """Windows over long audio, and masks cross-faded between them; only what is in use is held.
 
-    window 0  |=========================|
-    window 1                    |=========================|
-                                 overlap: masks fade from one to the next, waveforms never do
+window 0  |=========================|
+window 1                    |=========================|
+                             overlap: masks fade from one to the next, waveforms never do
 """
 
 from __future__ import annotations

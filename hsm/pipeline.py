@@ -15,7 +15,6 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import (
-    COLUMN_SAMPLES,
     FRAMES_PER_COLUMN,
     PATCH_BANDS,
     PATCH_COLUMNS,
@@ -277,9 +276,7 @@ class HSM:
         return Listened(audio, heard, columns, watch.timings_s)
 
     @torch.inference_mode()
-    def hear(
-        self, pieces: Iterable[tuple[Window, Tensor]], columns: int, watch: Stopwatch
-    ) -> Iterator[Heard]:
+    def hear(self, pieces: Iterable[tuple[Window, Tensor]], columns: int, watch: Stopwatch) -> Iterator[Heard]:
         """Hear windows one after the other, each when it is asked for.
 
         Args:

@@ -140,7 +140,9 @@ def _libsndfile_blocks(path: Path) -> Iterator[np.ndarray]:
             try:
                 block = file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)  # (n, channels)
             except soundfile.LibsndfileError as error:
-                raise _broken(path, done / file.samplerate, error.error_string.rstrip(".") or "no reason told") from error
+                raise _broken(
+                    path, done / file.samplerate, error.error_string.rstrip(".") or "no reason told"
+                ) from error
             if len(block) == 0:
                 break
             done += len(block)

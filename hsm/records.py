@@ -62,9 +62,7 @@ class Audio:
         if samples.ndim == 1:
             samples = samples[None]  # (1, S)
         if samples.ndim != 2:
-            raise HSMError(
-                f"audio: got an array of shape {samples.shape}; wanted (channels, samples) or (samples,)."
-            )
+            raise HSMError(f"audio: got an array of shape {samples.shape}; wanted (channels, samples) or (samples,).")
         if samples.shape[1] == 0 or samples.shape[0] == 0:
             raise HSMError("audio: got no samples at all; choose a file or a recording that has sound in it.")
         check_form(samples.shape[0], self.rate_hz)

@@ -49,7 +49,9 @@ class SoundWriter:
         if ending not in FORMATS:
             raise HSMError(f"{self.path.name}: got ending {self.path.suffix!r}; wanted one of {', '.join(FORMATS)}.")
         if depth not in FORMATS[ending]:
-            raise HSMError(f"{self.path.name}: a {ending} cannot be {depth}; wanted one of {', '.join(FORMATS[ending])}.")
+            raise HSMError(
+                f"{self.path.name}: a {ending} cannot be {depth}; wanted one of {', '.join(FORMATS[ending])}."
+            )
         if ending == ".flac" and channels > FLAC_CHANNELS:
             raise HSMError(f"{self.path.name}: got {channels} channels; a .flac holds {FLAC_CHANNELS}. Write a .wav.")
         size = length_samples * channels * BITS[depth] // 8

@@ -12,7 +12,9 @@ from hsm import HSMError, writing
 from hsm.writing import SoundWriter
 
 
-@pytest.mark.parametrize(("depth", "step"), [("PCM_16", 2.0**-15), ("PCM_24", 2.0**-23), ("PCM_32", 2.0**-24), ("FLOAT", 0)])
+@pytest.mark.parametrize(
+    ("depth", "step"), [("PCM_16", 2.0**-15), ("PCM_24", 2.0**-23), ("PCM_32", 2.0**-24), ("FLOAT", 0)]
+)
 def test_what_write_returns_is_what_a_reader_gets(tmp_path: Path, depth: str, step: float) -> None:
     samples = np.random.default_rng(0).uniform(-1.3, 1.3, (2, 500)).astype(np.float32)
     with SoundWriter(tmp_path / "a.wav", 48_000, 2, depth, 500) as writer:
