@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--subtype",
         choices=DEPTHS,
         default="same",
-        help="bit depth; the input's where not given, FLOAT for MP3 and AAC",
+        help="bit depth; the input's where not given, FLOAT for MP3 or AAC",
     )
     command.add_argument("--operation", choices=OPERATIONS, help="instead of what the instruction says")
     command.add_argument("--renderer", choices=RENDERERS, default="mask")

@@ -14,13 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hsm.benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser(
-        "long_audio", help="44.1 kHz stereo from disk to disk, each length in a process of its own"
+        "long_audio", help="44.1 kHz stereo from disk to disk, each length in its own process"
     )
     command.add_argument("--seconds", type=float, nargs="+", default=list(LENGTHS_S), help="lengths to measure")
     command.add_argument("--hour", action="store_true", help="also one hour")
-    command.add_argument(
-        "--model", choices=("bundled", "small", "tiny"), default="bundled", help="the last two untrained"
-    )
+    command.add_argument("--model", choices=("bundled", "small", "tiny"), default="bundled", help="last two untrained")
     command.add_argument("--threads", type=int, default=1, help="CPU threads")
     command.add_argument("--alone", action="store_true", help="measure one length in this process, and print JSON")
     chosen = parser.parse_args(arguments)
