@@ -104,7 +104,8 @@ def test_a_list_separates_each_row_and_a_bad_one_does_not_stop_the_rest(
     noise(tmp_path / "x" / "a.wav")
     noise(tmp_path / "y" / "a.wav")
     (tmp_path / "list.csv").write_text(
-        "file,instruction\nx/a.wav,extract the dog\nmissing.wav,the dog\nx/a.wav,\ny/a.wav,please\ny/a.wav,remove rain\n"
+        "file,instruction\nx/a.wav,extract the dog\nmissing.wav,the dog\n"
+        "x/a.wav,\ny/a.wav,please\ny/a.wav,remove rain\n"
     )
     assert command.main(["separate", str(tmp_path / "list.csv"), "-o", str(tmp_path / "out")]) == 1
     lines = lines_of(capsys)

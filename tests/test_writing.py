@@ -28,10 +28,14 @@ def test_what_write_returns_is_what_a_reader_gets(tmp_path: Path, depth: str, st
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
 def test_an_exception_leaves_nothing_behind(tmp_path: Path, fault: type[BaseException]) -> None:
-    with pytest.raises(fault), SoundWriter(tmp_path / "a.wav", 8_000, 1, "FLOAT", 10) as writer:
-        writer.write(np.zeros((1, 5), np.float32))
-        assert not (tmp_path / "a.wav").exists(), "no name before it is whole"
-        raise fault
+    def fail(writer: SoundWriter) -> None:
+        with writer:
+            writer.write(np.zeros((1, 5), np.float32))
+            assert not (tmp_path / "a.wav").exists(), "no name before it is whole"
+            raise fault
+
+    with pytest.raises(fault):
+        fail(SoundWriter(tmp_path / "a.wav", 8_000, 1, "FLOAT", 10))
     assert not list(tmp_path.iterdir())
 
 
