@@ -182,10 +182,10 @@ def _ffmpeg_blocks(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
     with path.open("rb") as file, av.open(file, container_options={"format_whitelist": DEMUXERS}) as container:
         stream = container.streams.audio[0]
         as_float = av.AudioResampler(format="fltp")
-        said = None  # samples that the container tells of; only MP4 and its kin count them exactly
+        said: int | None = None  # samples that the container tells of; only MP4 and its kin count them exactly
         if "mp4" in container.format.name and stream.duration:
             said = round(stream.duration * stream.time_base * rate_hz)
-        padding = None
+        padding: np.ndarray | None = None
         try:
             for frame in container.decode(stream):
                 for converted in as_float.resample(frame):
