@@ -2,7 +2,8 @@
 
 What libsndfile knows (WAV, FLAC, OGG, MP3, AIFF) it reads; everything else goes to FFmpeg through PyAV
 (M4A, AAC, MP4, MOV, MKV, WebM). The content decides, not the ending. A WAV, MP3 or OGG that was
-cut off is taken as far as it goes; a format that notices the cut, such as FLAC, is refused.
+cut off is taken as far as it goes; a format that notices the cut, such as FLAC, is refused. AAC comes with
+the silence that its coder filled the last frame up with: MP4 tells the length in milliseconds only.
 """
 
 from __future__ import annotations
@@ -182,21 +183,11 @@ def _ffmpeg_blocks(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
     with path.open("rb") as file, av.open(file, container_options={"format_whitelist": DEMUXERS}) as container:
         stream = container.streams.audio[0]
         as_float = av.AudioResampler(format="fltp")
-        said: int | None = None  # samples that the container tells of; only MP4 and its kin count them exactly
-        if "mp4" in container.format.name and stream.duration:
-            said = round(stream.duration * stream.time_base * rate_hz)
-        padding: np.ndarray | None = None
         try:
             for frame in container.decode(stream):
                 for converted in as_float.resample(frame):
                     block = converted.to_ndarray()  # (channels, n)
-                    if padding is not None:  # more follows, so it was no padding
-                        yield padding
-                        padding = None
-                    if said is not None and done < said < done + block.shape[1]:
-                        # A coder fills its last frame up with silence; that is not the sound's.
-                        block, padding = block[:, : said - done], block[:, said - done :]
-                    done += block.shape[1] + (0 if padding is None else padding.shape[1])
+                    done += block.shape[1]
                     yield block
         except (av.FFmpegError, ValueError) as error:  # ValueError: rate or layout changes on the way
             raise _broken(path, done / rate_hz, str(error)) from error

@@ -49,15 +49,16 @@ def coded(path: Path, codec: str, channels: int = 2, video: bool = False, sound:
         ("a.webm", "libopus", False, "FLOAT", 0.05),
     ],
 )
-def test_containers_give_the_sound_they_were_made_from_to_the_sample(
+def test_containers_give_the_sound_they_were_made_from(
     tmp_path: Path, name: str, codec: str, video: bool, depth: str, tolerance: float
 ) -> None:
     path = coded(tmp_path / name, codec, video=video)
     recording = open_sound(path)
     assert (recording.rate_hz, recording.channels, recording.depth) == (RATE_HZ, 2, depth)
     found = Audio.load(path)
-    assert found.length_samples == TONE.size == survey(recording).length_samples
-    assert np.abs(found.samples[:, 2_000:-2_000] - TONE[2_000:-2_000]).max() < tolerance
+    assert found.length_samples == survey(recording).length_samples
+    assert 0 <= found.length_samples - TONE.size < (1_024 if codec == "aac" else 1), "AAC fills up its last frame"
+    assert np.abs(found.samples[:, 2_000 : TONE.size - 2_000] - TONE[2_000:-2_000]).max() < tolerance
 
 
 def test_raw_aac_is_read_with_the_frames_its_coder_added(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_formats_of_libsndfile_tell_their_depth_and_length(
 
 
 def test_the_content_decides_and_not_the_ending(tmp_path: Path) -> None:
-    path = coded(tmp_path / "a.m4a", "aac").rename(tmp_path / "a.wav")
+    path = coded(tmp_path / "a.m4a", "alac").rename(tmp_path / "a.wav")
     assert Audio.load(path).length_samples == TONE.size
 
 
