@@ -127,13 +127,9 @@ def check(teacher: Path) -> bool:
 
 def main() -> int:
     """Write the examples, or check those written."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", type=Path, metavar="TEACHER_DIR", help="folder of the tagger")
-    parser.add_argument(
-        "--only", metavar="NAME", help="write the sound files of one scene, not examples.json"
-    )
+    parser.add_argument("--only", metavar="NAME", help="write the sound files of one scene, not examples.json")
     arguments = parser.parse_args()
     if arguments.check:
         return 0 if check(arguments.check) else 1

@@ -7,13 +7,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 import torchaudio.functional as taf
 from torch import Tensor
 
 from hsm.errors import HSMError
+from hsm.reading import open_sound
 from hsm.records import Audio
+from hsm.resampling import resample
+from hsm.writing import SoundWriter
 
 # --- Constants. The models hear 16 kHz mono in windows of 10.24 s. ------------------------------
 RATE_HZ = 16_000
@@ -48,7 +50,7 @@ def load_audio(path: str | Path) -> Audio:
     """Read a sound file at its own rate, with all its channels.
 
     Args:
-        path: WAV, FLAC, OGG, MP3 or another format of libsndfile.
+        path: WAV, FLAC, OGG, MP3, M4A, MP4 or another format that `hsm.reading` knows.
 
     Returns:
         The sound as float32.
@@ -56,25 +58,14 @@ def load_audio(path: str | Path) -> Audio:
     Raises:
         HSMError: no such file, not a sound file, or unusable samples (see `Audio`).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise HSMError(f"{path.name}: there is no such file; check the path.")
-    if path.stat().st_size == 0:
-        raise HSMError(f"{path.name}: the file is empty (0 bytes); export or download it again.")
+    recording = open_sound(path)
+    blocks = list(recording.blocks())  # (channels, n) each
+    if not blocks:
+        raise HSMError(f"{recording.path.name}: the file holds no samples; export or record it again.")
     try:
-        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)  # (S, channels)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw
-        why = getattr(error, "error_string", "no header tells its rate").rstrip(".")
-        raise HSMError(
-            f"{path.name}: this is not a sound file that can be read ({why}). "
-            "Wanted WAV, FLAC, OGG, MP3, AIFF or the like; convert it first."
-        ) from error
-    if samples.shape[0] == 0:
-        raise HSMError(f"{path.name}: the file holds no samples; export or record it again.")
-    try:
-        return Audio(samples.T, int(rate_hz))  # (channels, S)
+        return Audio(np.concatenate(blocks, axis=1), recording.rate_hz)  # (channels, S)
     except HSMError as error:
-        raise HSMError(f"{path.name}: {error}") from error
+        raise HSMError(f"{recording.path.name}: {error}") from error
 
 
 def save_audio(audio: Audio, path: str | Path) -> Path:
@@ -88,23 +79,19 @@ def save_audio(audio: Audio, path: str | Path) -> Path:
         The path.
 
     Raises:
-        HSMError: an ending that cannot be written.
+        HSMError: an ending or a form that cannot be written; see `SoundWriter`.
     """
     path = Path(path)
-    subtypes = {".wav": "FLOAT", ".flac": "PCM_24"}
-    if path.suffix.lower() not in subtypes:
-        raise HSMError(f"{path.name}: got ending {path.suffix!r}; wanted one of {', '.join(subtypes)}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(str(path), audio.samples.T, audio.rate_hz, subtype=subtypes[path.suffix.lower()])
+    depth = "PCM_24" if path.suffix.lower() == ".flac" else "FLOAT"
+    with SoundWriter(path, audio.rate_hz, audio.channels, depth, audio.length_samples) as writer:
+        writer.write(audio.samples)
     return path
 
 
 def to_model_rate(audio: Audio) -> Tensor:
     """Mean of the channels at 16 kHz: (S',) float32, S' = ceil(S * 16,000 / rate)."""
     mono = torch.from_numpy(audio.samples).mean(0)  # (S,)
-    if audio.rate_hz == RATE_HZ:
-        return mono
-    return taf.resample(mono, audio.rate_hz, RATE_HZ)  # (S',)
+    return torch.cat(list(resample([mono], audio.rate_hz, RATE_HZ)))  # (S',)
 
 
 def working_gain(wave: Tensor) -> Tensor:

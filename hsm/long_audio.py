@@ -1,4 +1,4 @@
-"""Windows over long audio, and masks cross-faded between them.
+"""Windows over long audio, and masks cross-faded between them; only what is in use is held.
 
 window 0  |=========================|
 window 1                    |=========================|
@@ -7,13 +7,14 @@ window 1                    |=========================|
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hsm.audio import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_COLUMNS
+from hsm.audio import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_COLUMNS, RATE_HZ, pad_to_multiple
+from hsm.stream import Stream
 
 OVERLAP_COLUMNS = 16  # 2.56 s
 
@@ -35,6 +36,12 @@ class Window:
         """Its first STFT frame."""
         return self.first * FRAMES_PER_COLUMN
 
+    def next_first(self, columns: int) -> int:
+        """First column of the window after it, in a sound of so many columns; the end after the last."""
+        if self.first + self.count >= columns:
+            return columns
+        return min(self.first + PATCH_COLUMNS - OVERLAP_COLUMNS, columns - PATCH_COLUMNS)
+
 
 def windows(columns: int) -> Iterator[Window]:
     """Windows of 64 columns, 16 of them overlapping; the last one ends with the sound.
@@ -45,14 +52,32 @@ def windows(columns: int) -> Iterator[Window]:
     Yields:
         Windows in order; a sound of up to 10.24 s is one window of its own length.
     """
-    if columns <= PATCH_COLUMNS:
-        yield Window(0, columns)
-        return
-    step = PATCH_COLUMNS - OVERLAP_COLUMNS
-    last = columns - PATCH_COLUMNS
-    for first in range(0, last, step):
-        yield Window(first, PATCH_COLUMNS)
-    yield Window(last, PATCH_COLUMNS)
+    first = 0
+    while first < columns:
+        window = Window(first, min(PATCH_COLUMNS, columns))
+        yield window
+        first = window.next_first(columns)
+
+
+def columns_of(length_samples: int, rate_hz: int) -> int:
+    """Patch columns, of 0.16 s each, that a sound of any rate takes; the last may be filled in part."""
+    at_model_rate = -(-length_samples * RATE_HZ // rate_hz)
+    return max(1, -(-at_model_rate // COLUMN_SAMPLES))
+
+
+def cut(pieces: Iterable[Tensor], columns: int) -> Iterator[tuple[Window, Tensor]]:
+    """Cut a stream into its windows.
+
+    Args:
+        pieces: (S,) each, at 16 kHz, in order.
+        columns: length of the whole in columns.
+
+    Yields:
+        Each window with its samples (S,), zeros behind the end of the sound.
+    """
+    stream = Stream(pieces, 0)
+    for window in windows(columns):
+        yield window, pad_to_multiple(stream.read(window.samples.start, window.samples.stop), COLUMN_SAMPLES)
 
 
 class CrossFade:
@@ -64,29 +89,48 @@ class CrossFade:
     """
 
     def __init__(self, length: int, width: int) -> None:
-        self._sum = torch.zeros(length, width)
-        self._weight = torch.zeros(length, 1)
+        self._length, self._done = length, 0
+        self._sum = torch.zeros(0, width)  # from frame `_done` on
+        self._weight = torch.zeros(0, 1)
 
     def add(self, first: int, values: Tensor, fade: int, at_start: bool, at_end: bool) -> None:
         """Add one window.
 
         Args:
-            first: its first frame.
+            first: its first frame; none that was taken before.
             values: (T, width).
             fade: frames of fade at an inner edge.
             at_start: whether the window begins the sound, so that nothing fades in.
             at_end: whether it ends the sound.
         """
-        count = min(len(values), len(self._sum) - first)
+        assert first >= self._done, "what was taken cannot change any more"
         weight = torch.ones(len(values), 1)
         ramp = ((torch.arange(min(fade, len(values))) + 0.5) / fade).unsqueeze(1)
         if not at_start:
             weight[: len(ramp)] *= ramp
         if not at_end:
             weight[-len(ramp) :] *= ramp.flip(0)
-        self._sum[first : first + count] += (weight * values)[:count]
-        self._weight[first : first + count] += weight[:count]
+        begin, end = first - self._done, min(first + len(values), self._length) - self._done
+        more = max(0, end - len(self._sum))
+        self._sum = torch.nn.functional.pad(self._sum, (0, 0, 0, more))
+        self._weight = torch.nn.functional.pad(self._weight, (0, 0, 0, more))
+        self._sum[begin:end] += (weight * values)[: end - begin]
+        self._weight[begin:end] += weight[: end - begin]
+
+    def take(self, before: int) -> Tensor:
+        """Hand out, once, the frames that no later window touches.
+
+        Args:
+            before: first frame of the next window.
+
+        Returns:
+            (frames since the last call, width).
+        """
+        count = before - self._done
+        joined = self._sum[:count] / self._weight[:count].clamp_min(1e-6)
+        self._sum, self._weight, self._done = self._sum[count:], self._weight[count:], before
+        return joined
 
     def result(self) -> Tensor:
-        """(length, width)."""
-        return self._sum / self._weight.clamp_min(1e-6)
+        """All frames that were not taken yet, (length, width) where none was."""
+        return self.take(self._length)

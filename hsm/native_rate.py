@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable, Iterator
+
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
 from hsm.audio import RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, istft, pad_to_multiple, stft
 from hsm.records import Audio
+from hsm.stream import Stream
 
-BLOCK_S = 20.0  # memory stays constant: this much sound is in the frequency domain at a time
+BLOCK_S = 10.0  # memory stays constant: this much sound of one channel is in the frequency domain at a time
 TOP_BINS = 32  # above 8 kHz the mask goes on with the mean of the highest 500 Hz
 
 
@@ -28,11 +30,54 @@ def _at(mask: Tensor, frames: Tensor, bins: Tensor) -> Tensor:
     return rows[:, f0] * (1 - df) + rows[:, f1] * df
 
 
-def apply_mask(audio: Audio, mask: Tensor) -> Audio:
-    """Filter a sound with a mask.
+def filtered(
+    pieces: Iterable[Tensor], masks: Iterable[Tensor], rate_hz: int, length_samples: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Filter a stream of sound with a stream of mask frames, each pulled when it is needed.
 
     The transform is scaled with the rate, so that its bins keep a spacing of about 15.6 Hz and its
     frames one of about 32 ms; what rounding leaves is made up by interpolation.
+
+    Args:
+        pieces: (channels, n) float32 each, in order.
+        masks: (t, 513) each, in [0, 1] on the 16 kHz STFT of 1,024 and 512 samples, in order; together
+            they reach over the whole sound.
+        rate_hz: rate of the sound.
+        length_samples: its length.
+
+    Yields:
+        Block by block the mixture and its filtered sound, (channels, n) both.
+    """
+    scale = rate_hz / RATE_HZ
+    n_fft = 2 * next_fast_len(max(8, round(STFT_FFT * scale / 2)))  # without large prime factors
+    hop = n_fft // 2
+    bins = torch.arange(n_fft // 2 + 1) * (rate_hz / n_fft) / (RATE_HZ / STFT_FFT)
+    bins = torch.where(bins > STFT_BINS - 1, torch.full_like(bins, STFT_BINS), bins)
+
+    sound, mask = Stream(pieces, 1), Stream(masks, 0)
+    block = max(1, round(BLOCK_S * rate_hz / hop)) * hop
+    margin = 2 * n_fft
+    for begin in range(0, length_samples, block):
+        # |margin|------ block ------|margin|: the margins give the block's edges their neighbours
+        end = min(length_samples, begin + block)
+        left, right = max(0, begin - margin), min(length_samples, end + margin)
+        # Whole hops: behind the last frame's centre the inverse would divide by a vanishing window.
+        around = pad_to_multiple(sound.read(left, right), hop)  # (channels, whole hops)
+        frames = torch.arange(left, left + around.shape[1] + 1, hop, dtype=torch.float64)
+        frames = frames / rate_hz * RATE_HZ / STFT_HOP  # in double: hours in, float32 counts too coarsely
+        first = int(frames[0])
+        rows = mask.read(first, int(frames[-1]) + 2)  # (t, F)
+        extended = torch.cat([rows, rows[:, -TOP_BINS:].mean(1, keepdim=True)], 1)  # (t, F + 1)
+        gains = _at(extended, (frames - first).float(), bins)  # (frames, bins)
+        kept = [
+            istft(stft(channel, n_fft, hop) * gains, len(channel), n_fft, hop)[begin - left : end - left]
+            for channel in around
+        ]
+        yield around[:, begin - left : end - left], torch.stack(kept)
+
+
+def apply_mask(audio: Audio, mask: Tensor) -> Audio:
+    """Filter a sound with a mask; see `filtered`.
 
     Args:
         audio: any rate and number of channels.
@@ -41,27 +86,6 @@ def apply_mask(audio: Audio, mask: Tensor) -> Audio:
     Returns:
         The filtered sound with the input's rate, channels and length.
     """
-    scale = audio.rate_hz / RATE_HZ
-    n_fft = 2 * next_fast_len(max(8, round(STFT_FFT * scale / 2)))  # without large prime factors
-    hop = n_fft // 2
-    top = mask[:, -TOP_BINS:].mean(1, keepdim=True)  # (T, 1)
-    extended = torch.cat([mask, top], 1)  # (T, 514)
-    bins = torch.arange(n_fft // 2 + 1) * (audio.rate_hz / n_fft) / (RATE_HZ / STFT_FFT)
-    bins = torch.where(bins > STFT_BINS - 1, torch.full_like(bins, STFT_BINS), bins)
-
     wave = torch.from_numpy(audio.samples)  # (channels, S)
-    length = wave.shape[1]
-    block = max(1, round(BLOCK_S * audio.rate_hz / hop)) * hop
-    margin = 2 * n_fft
-    out = np.empty_like(audio.samples)
-    for begin in range(0, length, block):
-        # |margin|------ block ------|margin|: the margins give the block's edges their neighbours
-        end = min(length, begin + block)
-        left, right = max(0, begin - margin), min(length, end + margin)
-        # Whole hops: behind the last frame's centre the inverse would divide by a vanishing window.
-        padded = pad_to_multiple(wave[:, left:right], hop)
-        piece = stft(padded, n_fft, hop)  # (channels, t, f)
-        frames = (left + torch.arange(piece.shape[1]) * hop) / audio.rate_hz * RATE_HZ / STFT_HOP
-        filtered = istft(piece * _at(extended, frames, bins), padded.shape[1], n_fft, hop)
-        out[:, begin:end] = filtered[:, begin - left : end - left].numpy()
-    return Audio(out, audio.rate_hz)
+    blocks = [kept for _, kept in filtered([wave], [mask], audio.rate_hz, audio.length_samples)]
+    return Audio(torch.cat(blocks, 1).numpy(), audio.rate_hz)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +15,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import (
-    COLUMN_SAMPLES,
     FRAMES_PER_COLUMN,
     PATCH_BANDS,
     PATCH_COLUMNS,
     SILENCE_PEAK,
     STFT_BINS,
-    is_silent,
     log_mel,
-    pad_to_multiple,
     stft,
     to_model_rate,
     working_gain,
@@ -34,7 +31,7 @@ from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
 from hsm.instruction.language_model import with_language_model
 from hsm.instruction.neural import NeuralParser
-from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, windows
+from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut
 from hsm.models import build_modules
 from hsm.models.audiomae import AudioMAE
 from hsm.models.mask_renderer import Guidance, MaskRenderer
@@ -91,15 +88,68 @@ class Listened:
         return features
 
 
-class _Stopwatch:
-    """Reports stages as they begin and adds up their seconds."""
+@dataclass(frozen=True, eq=False)
+class Question:
+    """An instruction as the networks take it.
 
-    def __init__(self, progress: Progress | None) -> None:
+    Args:
+        instruction: as understood.
+        condition: T_cap (1, L, D) and T_task (1, W).
+        sentence: (1, W) embedding of the whole description.
+        task: (1,) 0 extract, 1 remove.
+    """
+
+    instruction: Instruction
+    condition: TextCondition
+    sentence: Tensor
+    task: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a window decides for good: nothing in it changes with the windows after it.
+
+    Args:
+        window: where it stands.
+        mask: (T, 513) in [0, 1], the frames up to the next window, cross-faded with the window before.
+        attention: (columns, heads * 8), the same for the last H2 layer's attention.
+        global_target: (1, D) Ĝ, with what was carried over.
+    """
+
+    window: Window
+    mask: Tensor
+    attention: Tensor
+    global_target: Tensor
+
+
+def refuse_silence(peak: float, duration_s: float) -> None:
+    """Raise `HSMError` where the largest sample of a mixture is too small to be heard."""
+    if peak < SILENCE_PEAK:
+        raise HSMError(
+            f"mixture: all {duration_s:.2f} s are silent (below {20 * np.log10(SILENCE_PEAK):.0f} dBFS); "
+            "choose a recording in which something sounds."
+        )
+
+
+class Stopwatch:
+    """Reports stages as they begin and adds up their seconds.
+
+    Args:
+        progress: called with a stage's name and the share of its work that is done.
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
         self.progress = progress
         self.timings_s: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str, fraction: float = 0.0) -> Iterator[None]:
+        """Time one stage.
+
+        Args:
+            name: one of `STAGES`.
+            fraction: share of its work that is done.
+        """
         if self.progress is not None:
             self.progress(name, fraction)
         begin = time.perf_counter()
@@ -189,9 +239,16 @@ class HSM:
         )
 
     @staticmethod
-    def tiny(seed: int = 0) -> HSM:
-        """A random tiny model for tests: the same code path, nothing learnt."""
-        config = tiny()
+    def untrained(config: Config, seed: int = 0) -> HSM:
+        """A system with random weights: nothing learnt, the same work and the same memory.
+
+        Args:
+            config: sizes.
+            seed: of the weights.
+
+        Returns:
+            The system on the CPU.
+        """
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             modules = build_modules(config)
@@ -200,6 +257,11 @@ class HSM:
         names = tuple(f"{c} {i}" for i, c in enumerate(classes))
         bank = FeatureBank(features, classes, names)
         return HSM(config, modules, load_text_encoder(config.text), OfflineParser(), bank, torch.device("cpu"), {})
+
+    @staticmethod
+    def tiny(seed: int = 0) -> HSM:
+        """A random tiny model for tests: the same code path, nothing learnt."""
+        return HSM.untrained(tiny(), seed)
 
     def parse(self, text: str) -> Instruction:
         """Understand an instruction; `HSMError` where it names no sound. Paper: Sec. III-F."""
@@ -219,26 +281,97 @@ class HSM:
         Raises:
             HSMError: silence.
         """
-        if is_silent(audio):
-            raise HSMError(
-                f"mixture: all {audio.duration_s:.2f} s are silent (below {20 * np.log10(SILENCE_PEAK):.0f} dBFS); "
-                "choose a recording in which something sounds."
-            )
-        watch = _Stopwatch(progress)
-        wave = pad_to_multiple(to_model_rate(audio), COLUMN_SAMPLES)
-        columns = len(wave) // COLUMN_SAMPLES
-        heard = []
-        for window in windows(columns):
+        refuse_silence(float(np.abs(audio.samples).max()), audio.duration_s)
+        watch = Stopwatch(progress)
+        columns = columns_of(audio.length_samples, audio.rate_hz)
+        heard = tuple(self.hear(cut([to_model_rate(audio)], columns), columns, watch))
+        return Listened(audio, heard, columns, watch.timings_s)
+
+    @torch.inference_mode()
+    def hear(self, pieces: Iterable[tuple[Window, Tensor]], columns: int, watch: Stopwatch) -> Iterator[Heard]:
+        """Hear windows one after the other, each when it is asked for.
+
+        Args:
+            pieces: windows with their samples (S,) at 16 kHz, as `hsm.long_audio.cut` makes them.
+            columns: length of the whole sound in patch columns.
+            watch: told of every stage.
+
+        Yields:
+            What does not depend on the instruction, window by window.
+        """
+        for window, samples in pieces:
             share = window.first / columns
             with watch.stage("local features", share):
-                piece = wave[window.samples]
-                piece = (piece * working_gain(piece)).to(self.device)  # (S,)
+                piece = (samples * working_gain(samples)).to(self.device)  # (S,)
                 cells = self.sound_encoder(piece[None])  # (1, cells in time, 12, E)
                 local = self.audiomae(log_mel(piece[None]), cells)  # (1, P, D)
                 frames = self.mask.hear(stft(piece[None]).abs(), cells)  # (1, T, C)
             with watch.stage("global features", share):
-                heard.append(Heard(window, frames, local, self.q_audio.audio(local)))
-        return Listened(audio, tuple(heard), columns, watch.timings_s)
+                heard = Heard(window, frames, local, self.q_audio.audio(local))
+            yield heard
+
+    @torch.inference_mode()
+    def question(self, instruction: str | Instruction, options: SeparationOptions) -> Question:
+        """Understand an instruction and encode it.
+
+        Args:
+            instruction: free text, or an `Instruction`.
+            options: may override either part of it.
+
+        Returns:
+            What the networks are asked.
+
+        Raises:
+            HSMError: an instruction that names no sound.
+        """
+        wish = self._understand(instruction, options)
+        features = self.text.encode([wish.description])
+        caption = self.q_audio.text(features)  # (1, L, D)
+        condition = TextCondition(caption, features.mask, self.text.task(wish.operation))
+        task = torch.tensor([OPERATIONS.index(wish.operation)], device=self.device)
+        return Question(wish, condition, features.sentence(), task)
+
+    @torch.inference_mode()
+    def answer(
+        self, heard: Iterable[Heard], columns: int, question: Question, hierarchy: bool, watch: Stopwatch
+    ) -> Iterator[Answer]:
+        """Answer window by window, each when it is asked for. Paper: Sec. III-C, III-D.
+
+        Args:
+            heard: the windows in order.
+            columns: length of the whole sound in patch columns.
+            question: what is asked.
+            hierarchy: whether Ĝ and Ŝ guide the renderer.
+            watch: told of every stage.
+
+        Yields:
+            The frames and columns up to the next window; together they are those of the whole sound.
+        """
+        mask = CrossFade(columns * FRAMES_PER_COLUMN + 1, STFT_BINS)
+        attention = CrossFade(columns, self.config.local_separator.heads * PATCH_BANDS)
+        carried: Tensor | None = None
+        for one in heard:
+            window = one.window
+            share = window.first / columns
+            ends = window.first + window.count == columns
+            edges = (window.first == 0, ends)
+            with watch.stage("global separation", share):
+                predicted = self.h1(one.global_feature, question.condition)  # Ĝ (1, D)
+                carried = predicted if carried is None else CARRY * carried + (1 - CARRY) * predicted
+            with watch.stage("local separation", share):
+                separated = self.h2(one.local, carried, question.condition)  # Ŝ (1, P, D)
+                by_column = rearrange(separated.attention[0], "h (c f) -> c (h f)", f=PATCH_BANDS)
+                attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, heads * 8)
+            with watch.stage("render", share):
+                guidance = Guidance(carried, separated.local) if hierarchy else None
+                logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
+                fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
+                mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
+            if ends:
+                yield Answer(window, mask.result(), attention.result(), carried)
+            else:
+                done = window.next_first(columns)
+                yield Answer(window, mask.take(done * FRAMES_PER_COLUMN), attention.take(done), carried)
 
     @torch.inference_mode()
     def separate(
@@ -264,54 +397,30 @@ class HSM:
             HSMError: silence, or an instruction that names no sound.
         """
         options = options or SeparationOptions()
-        watch = _Stopwatch(progress)
+        watch = Stopwatch(progress)
         with watch.stage("parse"):
-            wish = self._understand(instruction, options)
-            condition, sentence = self._condition(wish)  # T_cap (1, L, D), T_task (1, W); (1, W)
-            task = torch.tensor([OPERATIONS.index(wish.operation)], device=self.device)
+            question = self.question(instruction, options)
         listened = mixture if isinstance(mixture, Listened) else self.listen(mixture, progress)
-
-        frames = listened.columns * FRAMES_PER_COLUMN + 1
-        heads = self.config.local_separator.heads
-        mask = CrossFade(frames, STFT_BINS)
-        attention = CrossFade(listened.columns, heads * PATCH_BANDS)
-        carried: Tensor | None = None
-        predictions = []
-        for heard in listened.heard:
-            window = heard.window
-            share = window.first / listened.columns
-            edges = (window.first == 0, window.first + window.count == listened.columns)
-            with watch.stage("global separation", share):
-                predicted = self.h1(heard.global_feature, condition)  # Ĝ (1, D)
-                carried = predicted if carried is None else CARRY * carried + (1 - CARRY) * predicted
-                predictions.append(carried)
-            with watch.stage("local separation", share):
-                separated = self.h2(heard.local, carried, condition)  # Ŝ (1, P, D)
-                by_column = rearrange(separated.attention[0], "h (c f) -> c (h f)", f=PATCH_BANDS)
-                attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, heads * 8)
-            with watch.stage("render", share):
-                guidance = Guidance(carried, separated.local) if options.hierarchy else None
-                logits = self.mask(heard.frames, sentence, task, guidance)  # (1, T, F)
-                fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
-                mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
+        answers = list(self.answer(listened.heard, listened.columns, question, options.hierarchy, watch))
         with watch.stage("render", 1.0):
-            joined = mask.result()  # (T, F)
+            joined = torch.cat([answer.mask for answer in answers])  # (T, F)
             target = apply_mask(listened.mixture, joined)
             residual = Audio(listened.mixture.samples - target.samples, target.rate_hz)
-        per_head = rearrange(attention.result(), "c (h f) -> h (c f)", h=heads)
+        by_column = torch.cat([answer.attention for answer in answers])  # (columns, heads * 8)
+        per_head = rearrange(by_column, "c (h f) -> h (c f)", f=PATCH_BANDS)
         per_head = nn.functional.pad(per_head, (0, max(0, PATCH_COLUMNS - listened.columns) * PATCH_BANDS))
         per_head = per_head / per_head.sum(1, keepdim=True)  # (heads, P)
         return Separation(
             mixture=listened.mixture,
             target=target,
             residual=residual,
-            instruction=wish,
+            instruction=question.instruction,
             options=options,
             attention=per_head.mean(0).numpy(),
             attention_heads=per_head.numpy(),
             global_mixture=listened.global_feature,
-            global_target=torch.cat(predictions).mean(0).cpu().numpy(),
-            text_embedding=condition.caption[0, 0].cpu().numpy(),
+            global_target=torch.cat([answer.global_target for answer in answers]).mean(0).cpu().numpy(),
+            text_embedding=question.condition.caption[0, 0].cpu().numpy(),
             mask=joined.numpy(),
             timings_s={**listened.timings_s, **watch.timings_s},
         )
@@ -334,9 +443,3 @@ class HSM:
             description=options.description or instruction.description,
             descriptions=() if options.description else instruction.descriptions,
         )
-
-    def _condition(self, wish: Instruction) -> tuple[TextCondition, Tensor]:
-        features = self.text.encode([wish.description])
-        caption = self.q_audio.text(features)  # (1, L, D)
-        task = self.text.task(wish.operation)  # (1, W)
-        return TextCondition(caption, features.mask, task), features.sentence()

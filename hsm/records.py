@@ -12,12 +12,32 @@ from hsm.errors import HSMError
 
 Operation = Literal["extract", "remove"]
 Renderer = Literal["mask"]
+Depth = Literal["same", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]
 OPERATIONS: tuple[Operation, ...] = ("extract", "remove")
 RENDERERS: tuple[Renderer, ...] = ("mask",)
 
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 384_000
 MOST_CHANNELS = 64
+
+
+def check_form(channels: int, rate_hz: int) -> None:
+    """Raise `HSMError` for more than 64 channels, or a rate outside 4,000 to 384,000 Hz."""
+    if channels > MOST_CHANNELS:
+        raise HSMError(
+            f"audio: got {channels} channels; at most {MOST_CHANNELS} are taken. "
+            "If the array is (samples, channels), pass its transpose."
+        )
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise HSMError(f"audio: got a rate of {rate_hz} Hz; wanted {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.")
+
+
+def not_finite(bad: int, size: int) -> str:
+    """What is said of a sound in which `bad` of `size` samples are not finite."""
+    return (
+        f"audio: {bad} of {size} samples are not finite numbers (NaN or infinity); "
+        "export the file again or replace them with zeros."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +65,9 @@ class Audio:
             raise HSMError(f"audio: got an array of shape {samples.shape}; wanted (channels, samples) or (samples,).")
         if samples.shape[1] == 0 or samples.shape[0] == 0:
             raise HSMError("audio: got no samples at all; choose a file or a recording that has sound in it.")
-        if samples.shape[0] > MOST_CHANNELS:
-            raise HSMError(
-                f"audio: got {samples.shape[0]} channels; at most {MOST_CHANNELS} are taken. "
-                "If the array is (samples, channels), pass its transpose."
-            )
+        check_form(samples.shape[0], self.rate_hz)
         if not np.isfinite(samples).all():
-            bad = int((~np.isfinite(samples)).sum())
-            raise HSMError(
-                f"audio: {bad} of {samples.size} samples are not finite numbers (NaN or infinity); "
-                "export the file again or replace them with zeros."
-            )
-        if not LOWEST_RATE_HZ <= self.rate_hz <= HIGHEST_RATE_HZ:
-            raise HSMError(f"audio: got a rate of {self.rate_hz} Hz; wanted {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.")
+            raise HSMError(not_finite(int((~np.isfinite(samples)).sum()), samples.size))
         object.__setattr__(self, "samples", samples)
 
     @property

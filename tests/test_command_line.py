@@ -51,3 +51,72 @@ def test_an_empty_folder_is_an_error_that_says_what_is_wanted(
 ) -> None:
     assert command.main(["separate", str(tmp_path), "the dog"]) == 2
     assert ".flac" in capsys.readouterr().err
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_second_run_skips_what_is_whole_and_does_again_what_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b", "c"):
+        noise(tmp_path / "in" / f"{name}.wav")
+    run = ["separate", str(tmp_path / "in"), "extract the dog", "-o", str(tmp_path / "out")]
+    assert command.main(run) == 0
+    first = lines_of(capsys)
+    (tmp_path / "out" / "b.residual.wav").unlink()  # as if the run had been killed between the two
+    noise(tmp_path / "in" / "c.wav", 8_000)
+    assert command.main(run) == 0
+    second = lines_of(capsys)
+    assert [bool(line.get("skipped")) for line in second] == [True, False, False]
+    assert second[0] == {**first[0], "skipped": True}
+    assert command.main([*run[:2], "remove the dog", *run[3:]]) == 0
+    assert not any("skipped" in line for line in lines_of(capsys)), "another instruction is another request"
+
+
+def test_an_interrupt_leaves_no_half_file_and_the_next_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        noise(tmp_path / "in" / f"{name}.wav")
+    run = ["separate", str(tmp_path / "in"), "extract the dog", "-o", str(tmp_path / "out")]
+
+    def stop_at_b(name: str):  # type: ignore[no-untyped-def]
+        def tell(_: object) -> None:
+            if name == "b.wav":
+                raise KeyboardInterrupt
+
+        return tell
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "_teller", stop_at_b)
+        assert command.main(run) == 130
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.json", "a.residual.wav", "a.target.wav"}
+    capsys.readouterr()
+    assert command.main(run) == 0
+    assert [bool(line.get("skipped")) for line in lines_of(capsys)] == [True, False]
+
+
+def test_a_list_separates_each_row_and_a_bad_one_does_not_stop_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise(tmp_path / "x" / "a.wav")
+    noise(tmp_path / "y" / "a.wav")
+    (tmp_path / "list.csv").write_text(
+        "file,instruction\nx/a.wav,extract the dog\nmissing.wav,the dog\n"
+        "x/a.wav,\ny/a.wav,please\ny/a.wav,remove rain\n"
+    )
+    assert command.main(["separate", str(tmp_path / "list.csv"), "-o", str(tmp_path / "out")]) == 1
+    lines = lines_of(capsys)
+    assert ["error" in line for line in lines] == [False, True, True, True, False]
+    assert (lines[0]["operation"], lines[4]["operation"]) == ("extract", "remove")
+    assert lines[0]["target"] != lines[4]["target"]
+    assert all(Path(str(lines[row]["target"])).is_file() for row in (0, 4))
+
+
+def test_a_result_of_another_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, status in (("x", 0), ("y", 1)):
+        path = noise(tmp_path / folder / "a.wav")
+        assert command.main(["separate", str(path), "the dog", "-o", str(tmp_path / "out")]) == status
+    assert "choose another folder" in str(lines_of(capsys)[1]["error"])

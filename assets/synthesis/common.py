@@ -64,9 +64,7 @@ def resonate(wave: Wave, centre_hz: Wave | float, width_hz: float, block: int = 
         angle = 2 * np.pi * centre[start] / RATE_HZ
         poles = [1.0, -2 * radius * np.cos(angle), radius**2]
         gain = (1 - radius) * np.sqrt(1 - 2 * radius * np.cos(2 * angle) + radius**2)
-        out[start : start + step], state = signal.lfilter(
-            [gain, 0.0, 0.0], poles, wave[start : start + step], zi=state
-        )
+        out[start : start + step], state = signal.lfilter([gain, 0.0, 0.0], poles, wave[start : start + step], zi=state)
     return out
 
 

@@ -42,13 +42,9 @@ def larynx(rng: np.random.Generator, pitch_hz: Wave, open_part: float, rough: fl
     phase = np.cumsum(pitch_hz * wobble) / RATE_HZ
     cycle, inside = np.floor(phase).astype(int), phase % 1
     opening = inside / open_part
-    pulse = np.where(
-        opening < 0.75, 0.5 - 0.5 * np.cos(np.pi * opening / 0.75), np.cos(np.pi * (opening - 0.75) / 0.5)
-    )
+    pulse = np.where(opening < 0.75, 0.5 - 0.5 * np.cos(np.pi * opening / 0.75), np.cos(np.pi * (opening - 0.75) / 0.5))
     pulse *= opening < 1
-    heights = 1 + rough * (
-        0.35 * (-1.0) ** np.arange(cycle[-1] + 2) + 0.35 * rng.standard_normal(cycle[-1] + 2)
-    )
+    heights = 1 + rough * (0.35 * (-1.0) ** np.arange(cycle[-1] + 2) + 0.35 * rng.standard_normal(cycle[-1] + 2))
     flow = pulse * heights[cycle]
     voiced = np.diff(flow, prepend=0.0)
     air = high_pass(rng.standard_normal(length), 500, 1) * (0.35 + flow)
@@ -91,9 +87,7 @@ def dog(rng: np.random.Generator, duration_s: float, bouts_s: list[float], size:
 def cry(rng: np.random.Generator, length_s: float) -> Wave:
     """One cry of a newborn: pitch rises, wavers and falls; the voice breaks when pressed."""
     peak = rng.uniform(430, 500)
-    pitch = curve(
-        [(0, 0.72 * peak), (0.12, peak), (0.5, 1.04 * peak), (0.8, 0.93 * peak), (1, 0.68 * peak)], length_s
-    )
+    pitch = curve([(0, 0.72 * peak), (0.12, peak), (0.5, 1.04 * peak), (0.8, 0.93 * peak), (1, 0.68 * peak)], length_s)
     seconds = times(length_s)
     pitch *= 1 + 0.02 * np.sin(2 * np.pi * rng.uniform(5, 7) * seconds[: len(pitch)])
     pitch *= 1 + 0.015 * drift(rng, len(pitch), 8)
@@ -133,13 +127,9 @@ def chirps(rng: np.random.Generator, syllables: list[tuple[float, Points, float]
     track, at = np.zeros(samples(total_s)), 0.0
     for length_s, line, gap_s in syllables:
         length_s *= rng.uniform(0.93, 1.07)
-        pitch = (
-            curve(line, length_s) * rng.uniform(0.98, 1.02) * (1 + 0.004 * drift(rng, samples(length_s), 40))
-        )
+        pitch = curve(line, length_s) * rng.uniform(0.98, 1.02) * (1 + 0.004 * drift(rng, samples(length_s), 40))
         phase = 2 * np.pi * np.cumsum(pitch) / RATE_HZ
-        level = curve([(0, 0), (0.2, 0.9), (0.6, 1), (1, 0)], length_s) * (
-            1 + 0.12 * drift(rng, len(pitch), 60)
-        )
+        level = curve([(0, 0), (0.2, 0.9), (0.6, 1), (1, 0)], length_s) * (1 + 0.12 * drift(rng, len(pitch), 60))
         tone = np.sin(phase) + 0.10 * np.sin(2 * phase) + 0.03 * np.sin(3 * phase)
         add_at(track, tone * level, at, rng.uniform(0.7, 1.0))
         at += length_s + gap_s * rng.uniform(0.85, 1.15)

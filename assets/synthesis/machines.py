@@ -74,10 +74,7 @@ def engine(rng: np.random.Generator, duration_s: float, revs: list[tuple[float, 
         axis=0,
     )
     knock = np.sum(
-        [
-            g * resonate(clatter, f, w)
-            for f, w, g in ((900.0, 300, 0.9), (1_900.0, 500, 0.8), (3_400.0, 900, 0.6))
-        ],
+        [g * resonate(clatter, f, w) for f, w, g in ((900.0, 300, 0.9), (1_900.0, 500, 0.8), (3_400.0, 900, 0.6))],
         axis=0,
     )
     air = band_pass(noise(rng, length, -3), 150, 5_000, 1)
@@ -96,9 +93,7 @@ def bell(rng: np.random.Generator, note_hz: float, length_s: float) -> Wave:
     for ratio, level, decay_s in zip(ratios, levels, decays_s, strict=True):
         for side in (-1, 1):
             hz = note_hz * ratio * (1 + side * rng.uniform(0.0003, 0.0016))
-            partial = np.sin(2 * np.pi * hz * seconds + rng.uniform(0, 2 * np.pi)) * np.exp(
-                -seconds / decay_s
-            )
+            partial = np.sin(2 * np.pi * hz * seconds + rng.uniform(0, 2 * np.pi)) * np.exp(-seconds / decay_s)
             out += level * rng.uniform(0.35, 0.65) * partial
     clapper = band_pass(rng.standard_normal(samples(0.03)), 1_200, 9_000, 1) * np.exp(-times(0.03) / 0.004)
     add_at(out, clapper, 0.0, 1.2)

@@ -89,9 +89,7 @@ def fire(rng: np.random.Generator, duration_s: float) -> Wave:
     """Wood fire: flutter of the flames, hissing sap, and crackles that come in clusters."""
     length = samples(duration_s)
     flutter = low_pass(noise(rng, length, -5), 160) * (1 + 0.3 * drift(rng, length, 8))
-    hiss = band_pass(noise(rng, length, -2), 700, 11_000, 1) * np.clip(
-        1 + 0.2 * drift(rng, length, 1), 0.1, None
-    )
+    hiss = band_pass(noise(rng, length, -2), 700, 11_000, 1) * np.clip(1 + 0.2 * drift(rng, length, 1), 0.1, None)
     out = 0.045 * flutter / flutter.std() + 0.006 * hiss / hiss.std()
     for start in rng.uniform(0, duration_s, int(11 * duration_s)):
         loud = 0.13 * rng.lognormal(-0.4, 1.1)

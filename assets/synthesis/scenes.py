@@ -74,9 +74,7 @@ def _dog(rng: Rng, duration_s: float) -> Wave:
 
 
 def _woman(rng: Rng, duration_s: float) -> Wave:
-    text = (
-        "The ferry to the island leaves at half past nine. Please have your tickets ready, and mind the step."
-    )
+    text = "The ferry to the island leaves at half past nine. Please have your tickets ready, and mind the step."
     voice = tools.speech(text, "slt", stretch=1.12, pitch_hz=185)
     return reverberate(place(_fit(voice, duration_s, 0.5), -0.3), rng, 0.45, 0.25)
 

@@ -1,0 +1,1 @@
+"""Speed and memory, printed and never asserted: they depend on the machine."""
