@@ -107,13 +107,13 @@ def _listed(path: Path) -> list[Job]:
     wishes: list[tuple[Path, str, str]] = []
     seen: dict[tuple[Path, str], int] = {}
     for number, row in rows:
-        file, instruction = ((row[column] or "").strip() for column in COLUMNS)
-        place = (path.parent / file, instruction)
+        name, instruction = ((row[column] or "").strip() for column in COLUMNS)
+        place = (path.parent / name, instruction)
         fault = ""
         if None in row:
             fault = "more values than columns; quote what contains a comma"
-        elif not file or not instruction:
-            fault = f"no {'instruction' if file else 'file'}"
+        elif not name or not instruction:
+            fault = f"no {'instruction' if name else 'file'}"
         elif place in seen:
             fault = f"the same as line {seen[place]}"
         seen.setdefault(place, number)

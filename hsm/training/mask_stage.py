@@ -14,7 +14,7 @@ from hsm.training.stages import Optimisation, Stage, StageContext
 
 ABSENT_SHARE = 0.125  # of the mixtures are also asked for a sound that is not in them
 MAGNITUDE_WEIGHT = 5.0
-UNGUIDED_SHARE = 0.6  # of the guided stage's batches, so that the network also stays the single-stage variant
+UNGUIDED_SHARE = 0.3  # of the guided stage's batches, so that the network also stays the single-stage variant
 
 
 class MaskStage(Stage):
