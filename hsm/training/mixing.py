@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ class MixingSettings:
         snr_db: the level difference is uniform in [-snr_db, snr_db]. Paper: 15.
         focus_group: this share of the clips comes from one group ("" for none).
         focus_share: see focus_group.
+        company: share of the sources that are two clips of the same words at once ("two dogs"), so that a few
+            clips make many sounds.
         speed: largest relative change of speed (and pitch).
         equaliser_db: spread of a random smooth equaliser.
         gain_db: the mixture's level is off the working level by up to this much.
@@ -36,9 +38,10 @@ class MixingSettings:
     crop_s: float = 2.56
     snr_db: float = 10.0
     focus_group: str = "esc50"
-    focus_share: float = 0.6
-    speed: float = 0.15
-    equaliser_db: float = 4.0
+    focus_share: float = 0.5
+    company: float = 0.3
+    speed: float = 0.2
+    equaliser_db: float = 5.0
     gain_db: float = 6.0
 
 
@@ -62,6 +65,10 @@ class MixtureBatch:
     def mixture(self) -> Tensor:
         """(B, S)."""
         return self.sources.sum(1)
+
+
+def _words(clip: Clip) -> tuple[str, ...]:
+    return (clip.caption, *clip.classes)
 
 
 def sampling_weights(clips: list[Clip], indices: np.ndarray) -> np.ndarray:
@@ -99,6 +106,9 @@ class Mixer:
             splits = ", ".join(sorted({clip.split for clip in store.clips}))
             raise HSMError(f"manifest: no clip is of split {split!r}; it has {splits}.")
         focus = np.array([i for i in everything if store.clips[i].group == settings.focus_group], dtype=int)
+        self._alike: dict[tuple[str, ...], list[int]] = defaultdict(list)  # clips that the same words describe
+        for index in everything:
+            self._alike[_words(store.clips[index])].append(int(index))
         self._pools = [(everything, sampling_weights(store.clips, everything))]
         if len(focus):
             self._pools.append((focus, sampling_weights(store.clips, focus)))
@@ -128,6 +138,15 @@ class Mixer:
         return wave
 
     def draw_source(self, index: int, samples: int) -> np.ndarray:
+        """A crop of a clip, sometimes with another clip of the same words, unit RMS: (S,)."""
+        wave = self._at_another_speed(index, samples)
+        alike = [i for i in self._alike[_words(self.store.clips[index])] if i != index]
+        if alike and self.rng.random() < self.settings.company:
+            other = self._at_another_speed(int(self.rng.choice(alike)), samples)
+            wave = wave + other * np.float32(10 ** (self.rng.uniform(-12, 0) / 20))
+        return (wave / (np.sqrt(np.mean(wave**2)) + 1e-6)).astype(np.float32)
+
+    def _at_another_speed(self, index: int, samples: int) -> np.ndarray:
         """A crop of a clip at another speed, unit RMS: (S,)."""
         factor = 1.0 + self.settings.speed * (2 * self.rng.random() - 1)
         wave = self._crop(index, int(samples * factor))

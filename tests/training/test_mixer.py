@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +19,7 @@ from hsm.training.captions import wordings
 from hsm.training.clip_store import ClipStore
 from hsm.training.mixing import Mixer, MixingSettings, sampling_weights
 
-PLAIN = MixingSettings(crop_s=0.64, equaliser_db=0.0)
+PLAIN = MixingSettings(crop_s=0.64, equaliser_db=0.0, company=0.0)
 
 
 def test_clips_that_conflict_are_never_mixed_nor_asked_for_as_absent(store: ClipStore) -> None:
@@ -135,3 +137,19 @@ def test_clips_that_cannot_be_mixed_are_an_error_and_not_an_endless_search(store
 def test_the_fixture_has_what_the_tests_rely_on(store: ClipStore, manifest: Path) -> None:
     assert manifest.exists()
     assert conflict(store.clips[0], store.clips[3]), "a dog and an unnamed animal"
+
+
+def test_a_source_may_be_two_clips_of_the_same_words_and_never_of_others(store: ClipStore) -> None:
+    """The manifest's own captions all differ, so two dogs are given the same one."""
+    clips = [replace(clip, caption="dog barking") if clip.label == "dog" else clip for clip in store.clips]
+    alike = copy(store)
+    alike.clips = clips
+    settings = dataclasses.replace(PLAIN, company=1.0, speed=0.0)
+    first = next(i for i, clip in enumerate(clips) if clip.label == "dog")
+    rain = next(i for i, clip in enumerate(clips) if clip.label == "rain")
+    both = Mixer(alike, "train", settings, seed=0)
+    alone = Mixer(alike, "train", dataclasses.replace(settings, company=0.0), seed=0)
+    spectra = [np.abs(np.fft.rfft(mixer.draw_source(first, RATE_HZ))) for mixer in (alone, both)]
+    assert [s[395:406].max() > 20 * s[425:436].max() for s in spectra] == [True, False], "400 Hz, then 430 Hz too"
+    lone = np.abs(np.fft.rfft(both.draw_source(rain, RATE_HZ)))
+    assert lone[2_095:2_106].max() > 20 * lone[2_295:2_306].max(), "no other clip has these words"
