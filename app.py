@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 import soundfile
@@ -202,8 +203,8 @@ class Results:
     csv: gr.DownloadButton
     bundle: gr.DownloadButton
     pictures: gr.Column
-    attention: gr.Image
-    bank: gr.Image
+    attention: gr.HTML
+    bank: gr.HTML
     data: gr.JSON
 
     @property
@@ -303,16 +304,8 @@ def add_sounds() -> dict[str, Any]:
 def add_pictures() -> dict[str, Any]:
     """The lower half: what the model saw; by their names in `Results`."""
 
-    def picture(label: str, name: str, caption: str) -> gr.Image:
-        image = gr.Image(
-            label=label,
-            show_label=False,
-            interactive=False,
-            type="filepath",
-            format="png",
-            elem_id=name,
-            buttons=["download", "fullscreen"],
-        )
+    def picture(name: str, caption: str) -> gr.HTML:
+        image = gr.HTML(elem_id=name, apply_default_css=False)
         gr.HTML(f'<p class="caption">{caption}</p>')
         return image
 
@@ -321,14 +314,12 @@ def add_pictures() -> dict[str, Any]:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
                 attention = picture(
-                    "Attention",
                     "attention",
                     "How much the predicted global feature of the target looks at each moment (sum over 8 "
                     "bands) and at each patch of 0.16 s by one band. Dashed: attention spread evenly.",
                 )
             with gr.Column(min_width=320):
                 bank = picture(
-                    "Global features",
                     "bank",
                     "t-SNE of training clips, computed once, so the map stays put. The marks lie at the mean "
                     f"of their {NEIGHBOURS} most similar clips, weighted by similarity: their neighbourhood "
@@ -504,6 +495,12 @@ class Handlers:
         return str(target), str(residual)
 
 
+def picture_html(picture: Path, alt: str) -> str:
+    """A picture that opens in full by a click. Gradio's own image loses a value that comes while it is mounted."""
+    address = f"gradio_api/file={quote(str(picture))}"
+    return f'<a href="{address}" target="_blank"><img src="{address}" alt="{escape(alt)}"></a>'
+
+
 def player_value(
     separation: Separation, events: tuple[Event, ...], target: str, residual: str, folder: Path
 ) -> dict[str, Any]:
@@ -561,16 +558,14 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
             results.residual: residual,
             results.csv: str(csv),
             results.bundle: gr.update(interactive=False),
+            results.pictures: gr.update(visible=True),
             results.data: separation_json(separation),
         }
         yield dict(shown)
         files = [Path(target), Path(residual), csv]
         for name, picture, alt in handlers.draw(separation, folder, dark):
             files.append(picture)
-            shown |= {
-                results.pictures: gr.update(visible=True),
-                getattr(results, name): gr.update(value=str(picture), alt_text=alt),
-            }
+            shown[getattr(results, name)] = picture_html(picture, alt)
             yield dict(shown)
         bundle = save_bundle(separation, files, folder / f"{Path(path).stem[:60]}.zip", DARK if dark else LIGHT)
         yield shown | {

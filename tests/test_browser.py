@@ -230,6 +230,7 @@ def test_a_visitor_finds_earlier_instructions_again_and_nobody_else_does(page, b
     other.goto(f"{url}?instruction=extract+the+bell&operation=remove")
     other.wait_for_function("() => document.querySelector('#instruction textarea')?.value === 'extract the bell'")
     assert other.locator(".earlier li").count() == 0
+    other.get_by_role("button", name="Correct how it is understood").click()
     assert other.locator("#operation input:checked").get_attribute("value") == "remove"
     other.context.close()
 
