@@ -36,6 +36,9 @@ STFT_FFT = 1_024  # mask renderer: 64 ms
 STFT_HOP = 512  # 32 ms, 31.25 frames a second
 STFT_BINS = STFT_FFT // 2 + 1  # 513
 FRAMES_PER_COLUMN = COLUMN_SAMPLES // STFT_HOP  # 5
+CODEC_FFT, CODEC_HOP = 640, 320  # the codec: 40 ms and 20 ms, 50 frames a second
+CODEC_DELAY = 3  # frames between a frame of tokens and the sound that it completes: 60 ms
+CODEC_FRAMES_PER_COLUMN = COLUMN_SAMPLES // CODEC_HOP  # 8
 SFX_FFT, SFX_HOP = 743, 372  # the pretrained sound encoder's 2,048 and 1,024 samples at 44.1 kHz
 SFX_BANDS, SFX_TOP_HZ = 96, 22_050.0  # those above 8 kHz stay empty here
 SFX_LOG_SCALE = 9.4578
@@ -46,20 +49,29 @@ SILENCE_PEAK = 1e-5  # -100 dBFS: below this nothing can be heard or separated
 # -------------------------------------------------------------------------------------------------
 
 
-def load_audio(path: str | Path) -> Audio:
+def load_audio(path: str | Path, longest_s: float = math.inf) -> Audio:
     """Read a sound file at its own rate, with all its channels.
 
     Args:
         path: WAV, FLAC, OGG, MP3, M4A, MP4 or another format that `hsm.reading` knows.
+        longest_s: seconds from which on a file is refused, whatever its header says.
 
     Returns:
         The sound as float32.
 
     Raises:
-        HSMError: no such file, not a sound file, or unusable samples (see `Audio`).
+        HSMError: no such file, not a sound file, too long a one, or unusable samples (see `Audio`).
     """
     recording = open_sound(path)
-    blocks = list(recording.blocks())  # (channels, n) each
+    blocks: list[np.ndarray] = []  # (channels, n) each
+    length = 0
+    for block in recording.blocks():
+        blocks.append(block)
+        length += block.shape[1]
+        if length > longest_s * recording.rate_hz:
+            raise HSMError(
+                f"{recording.path.name}: this is too long; at most {longest_s / 60:g} minutes are taken. Cut it first."
+            )
     if not blocks:
         raise HSMError(f"{recording.path.name}: the file holds no samples; export or record it again.")
     try:
@@ -178,15 +190,23 @@ def stft(wave: Tensor, n_fft: int = STFT_FFT, hop: int = STFT_HOP) -> Tensor:
 
 def istft(spec: Tensor, length: int, n_fft: int = STFT_FFT, hop: int = STFT_HOP) -> Tensor:
     """Inverse of `stft`: (..., T, F) to (..., length)."""
+    window = torch.hann_window(n_fft, device=spec.device)
+    if n_fft == 2 * hop and length <= hop * (spec.shape[-2] - 1):
+        return _join_halves(torch.fft.irfft(spec, n_fft) * window, window)[..., :length]
     lead = spec.shape[:-2]
-    wave = torch.istft(
-        spec.reshape(-1, *spec.shape[-2:]).transpose(1, 2),
-        n_fft,
-        hop,
-        window=torch.hann_window(n_fft, device=spec.device),
-        length=length,
-    )
+    wave = torch.istft(spec.reshape(-1, *spec.shape[-2:]).transpose(1, 2), n_fft, hop, window=window, length=length)
     return wave.reshape(*lead, length)
+
+
+def _join_halves(frames: Tensor, window: Tensor) -> Tensor:
+    """Overlap-add of frames (..., T, 2 hop) that overlap by half: (..., (T - 1) hop).
+
+    |== 0 ==:== 0 ==|            two frames under every sample, so one addition does what torch's general
+            |== 1 ==:== 1 ==|    inverse takes several times as long for
+    """
+    hop = len(window) // 2
+    weight = window[:hop].square() + window[hop:].square()  # (hop,)
+    return ((frames[..., :-1, hop:] + frames[..., 1:, :hop]) / weight).flatten(-2)
 
 
 def pad_to_multiple(wave: Tensor, multiple: int) -> Tensor:

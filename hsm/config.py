@@ -80,6 +80,57 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class ResUNetConfig:
+    """AudioSep's network, to compare with; stands alone and is no part of a `Config`.
+
+    `widths`: channels of its encoder blocks; each halves the bins, all but the last the frames too.
+    """
+
+    rate_hz: int = 32_000
+    n_fft: int = 2_048
+    hop: int = 320
+    widths: tuple[int, ...] = (32, 64, 128, 256, 384, 384)
+    condition_width: int = 512
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The codec: 12 groups of 4 ** 5 = 1,024 entries at 50 frames a second are 6 kbps. Paper: Sec. IV-C.
+
+    `levels`, `digits`: an entry has so many channels, each at one of so many levels.
+    """
+
+    width: int = 256
+    encoder_blocks: int = 4
+    decoder_blocks: int = 5
+    groups: int = 12
+    levels: int = 4
+    digits: int = 5
+
+    @property
+    def entries(self) -> int:
+        """Entries of a group."""
+        return self.levels**self.digits
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The autoregressive acoustic decoder. Paper: Sec. III-E1, IV-C.
+
+    `condition_blocks`: convolutions over the condition, which see to both sides.
+    `frame_width`: what a column of Ŝ tells each of its codec frames.
+    `code_width`: of the table of codes.
+    """
+
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    condition_blocks: int = 2
+    frame_width: int = 96
+    code_width: int = 32
+
+
+@dataclass(frozen=True)
 class Config:
     """All sizes of one system."""
 
@@ -91,6 +142,8 @@ class Config:
     global_separator: SeparatorConfig
     local_separator: SeparatorConfig
     mask: MaskConfig
+    codec: CodecConfig
+    decoder: DecoderConfig
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict, the inverse of `config_from_dict`."""
@@ -105,6 +158,8 @@ _PARTS = {
     "global_separator": SeparatorConfig,
     "local_separator": SeparatorConfig,
     "mask": MaskConfig,
+    "codec": CodecConfig,
+    "decoder": DecoderConfig,
 }
 
 
@@ -146,6 +201,8 @@ def paper() -> Config:
         global_separator=SeparatorConfig(768, 6, 8),
         local_separator=SeparatorConfig(768, 12, 8),
         mask=MaskConfig(768, 4, 12, 12, 768, 64),
+        codec=CodecConfig(288, 5, 6),
+        decoder=DecoderConfig(1024, 12, 8, 2, 256, 64),
     )
 
 
@@ -160,6 +217,8 @@ def small() -> Config:
         global_separator=SeparatorConfig(256, 6, 4),
         local_separator=SeparatorConfig(256, 6, 4),
         mask=MaskConfig(),
+        codec=CodecConfig(),
+        decoder=DecoderConfig(),
     )
 
 
@@ -174,6 +233,8 @@ def tiny() -> Config:
         global_separator=SeparatorConfig(32, 2, 2),
         local_separator=SeparatorConfig(32, 2, 2),
         mask=MaskConfig(32, 2, 2, 2, 32, 4),
+        codec=CodecConfig(16, 2, 2, 3, 2, 3),
+        decoder=DecoderConfig(32, 2, 2, 1, 8, 8),
     )
 
 

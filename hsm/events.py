@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,12 +116,11 @@ def find_events(separation: Separation) -> tuple[Event, ...]:
     return tuple(found)
 
 
-def events_csv(events: Sequence[Event], description: str) -> str:
+def events_csv(events: Mapping[str, Sequence[Event]]) -> str:
     """The spans as a table for other programs.
 
     Args:
-        events: in order.
-        description: the sound that was named.
+        events: in order, for each sound that was named.
 
     Returns:
         CSV with the columns start_s, end_s, confidence and sound.
@@ -129,5 +128,6 @@ def events_csv(events: Sequence[Event], description: str) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["start_s", "end_s", "confidence", "sound"])
-    table.writerows([event.start_s, event.end_s, event.confidence, description] for event in events)
+    for sound, spans in events.items():
+        table.writerows([event.start_s, event.end_s, event.confidence, sound] for event in spans)
     return text.getvalue()

@@ -16,7 +16,7 @@ from torch import Tensor
 from hsm.audio import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_COLUMNS, RATE_HZ, pad_to_multiple
 from hsm.stream import Stream
 
-OVERLAP_COLUMNS = 16  # 2.56 s
+OVERLAP_COLUMNS = 8  # 1.28 s
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Window:
 
 
 def windows(columns: int) -> Iterator[Window]:
-    """Windows of 64 columns, 16 of them overlapping; the last one ends with the sound.
+    """Windows of 64 columns, 8 of them overlapping; the last one ends with the sound.
 
     Args:
         columns: length of the sound in columns of 0.16 s, at least 1.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torchaudio.functional as taf
@@ -14,6 +16,21 @@ WIDEST_SNR_DB = 60.0
 HEADROOM = 0.98  # a mixture that would exceed full scale is brought down to this
 
 
+@dataclass(frozen=True, eq=False)
+class KnownMixture:
+    """A mixture and the two sounds as they are in it; they add up to it.
+
+    Args:
+        mixture: the sum.
+        first: at its level in the sum.
+        second: the same; rate, channels and length of the first.
+    """
+
+    mixture: Audio
+    first: Audio
+    second: Audio
+
+
 def _with_channels(samples: np.ndarray, channels: int) -> np.ndarray:
     """(channels', S) as (channels, S): one channel is copied, others are averaged first."""
     if samples.shape[0] == channels:
@@ -21,7 +38,7 @@ def _with_channels(samples: np.ndarray, channels: int) -> np.ndarray:
     return np.repeat(samples.mean(0, keepdims=True), channels, axis=0)  # (channels, S)
 
 
-def mix(a: Audio, b: Audio, snr_db: float) -> Audio:
+def mix(a: Audio, b: Audio, snr_db: float) -> KnownMixture:
     """Lay a second sound under a first one.
 
     The level of `b` is set so that the power of `a`, over its whole length, is `snr_db` above that of `b`.
@@ -32,7 +49,7 @@ def mix(a: Audio, b: Audio, snr_db: float) -> Audio:
         snr_db: level of `a` over `b` in dB, -60 to 60; 0 is equally loud.
 
     Returns:
-        The mixture; brought down as a whole where it would exceed full scale, so the SNR holds.
+        The mixture and its parts; brought down together where it would exceed full scale, so the SNR holds.
 
     Raises:
         HSMError: an SNR out of range, or a clip with no sound in it.
@@ -55,8 +72,8 @@ def mix(a: Audio, b: Audio, snr_db: float) -> Audio:
             f"the second sound is silent in its first {a.duration_s:.1f} s, the length of the first; trim it."
         )
     gain = (power_a / power_b / 10 ** (snr_db / 10)) ** 0.5
-    mixture = a.samples + np.float32(gain) * other
-    peak = float(np.abs(mixture).max())
+    first, second = a.samples, np.float32(gain) * other
+    peak = float(np.abs(first + second).max())
     if peak > 1.0:
-        mixture = mixture * np.float32(HEADROOM / peak)
-    return Audio(mixture, a.rate_hz)
+        first, second = first * np.float32(HEADROOM / peak), second * np.float32(HEADROOM / peak)
+    return KnownMixture(*(Audio(samples, a.rate_hz) for samples in (first + second, first, second)))

@@ -9,25 +9,12 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from hsm.audio import RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, istft, pad_to_multiple, stft
+from hsm.interpolation import interpolate
 from hsm.records import Audio
 from hsm.stream import Stream
 
 BLOCK_S = 10.0  # memory stays constant: this much sound of one channel is in the frequency domain at a time
 TOP_BINS = 32  # above 8 kHz the mask goes on with the mean of the highest 500 Hz
-
-
-def _at(mask: Tensor, frames: Tensor, bins: Tensor) -> Tensor:
-    """Bilinear reading of (T, F + 1) at real frame and bin numbers: (t,), (f,) to (t, f)."""
-
-    def split(place: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        place = place.clamp(0, count - 1)
-        low = place.floor().long().clamp(max=max(0, count - 2))
-        return low, (low + 1).clamp(max=count - 1), place - low
-
-    t0, t1, dt = split(frames, mask.shape[0])
-    f0, f1, df = split(bins, mask.shape[1])
-    rows = mask[t0] * (1 - dt)[:, None] + mask[t1] * dt[:, None]  # (t, F + 1)
-    return rows[:, f0] * (1 - df) + rows[:, f1] * df
 
 
 def filtered(
@@ -68,7 +55,7 @@ def filtered(
         first = int(frames[0])
         rows = mask.read(first, int(frames[-1]) + 2)  # (t, F)
         extended = torch.cat([rows, rows[:, -TOP_BINS:].mean(1, keepdim=True)], 1)  # (t, F + 1)
-        gains = _at(extended, (frames - first).float(), bins)  # (frames, bins)
+        gains = interpolate(interpolate(extended, (frames - first).float(), 0), bins, 1)  # (frames, bins)
         kept = [
             istft(stft(channel, n_fft, hop) * gains, len(channel), n_fft, hop)[begin - left : end - left]
             for channel in around

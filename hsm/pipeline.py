@@ -15,9 +15,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import (
+    CODEC_DELAY,
+    CODEC_FRAMES_PER_COLUMN,
+    COLUMN_SAMPLES,
     FRAMES_PER_COLUMN,
     PATCH_BANDS,
     PATCH_COLUMNS,
+    RATE_HZ,
     SILENCE_PEAK,
     STFT_BINS,
     log_mel,
@@ -26,25 +30,31 @@ from hsm.audio import (
     working_gain,
 )
 from hsm.bank import FeatureBank
+from hsm.codecs import TransformersCodec, load_codec
 from hsm.config import Config, config_from_dict, tiny
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
-from hsm.instruction.language_model import with_language_model
+from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
 from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut
 from hsm.models import build_modules
 from hsm.models.audiomae import AudioMAE
+from hsm.models.codec import Codec
+from hsm.models.decoder import AcousticDecoder, Sampling
 from hsm.models.mask_renderer import Guidance, MaskRenderer
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
 from hsm.models.sound_encoder import SoundEncoder
 from hsm.native_rate import apply_mask
 from hsm.records import OPERATIONS, Audio, Instruction, Separation, SeparationOptions
+from hsm.resampling import resample
 from hsm.text import TextEncoder, load_text_encoder
 from hsm.weights import BUNDLED, WeightFolder
 
 STAGES = ("parse", "local features", "global features", "global separation", "local separation", "render")
 CARRY = 0.5  # share of the window before in a window's Ĝ, so that the target does not flip on the way
+REGENERATING = ("codec", "decoder")  # what the codec renderer alone needs; a weight folder may lack them
+TELL_FRAMES = 25  # frames drawn between two reports
 Progress = Callable[[str, float], None]
 
 
@@ -57,12 +67,14 @@ class Heard:
         frames: (1, T, C) the mask renderer's own hearing.
         local: S_mix (1, P, D).
         global_feature: G_mix (1, D).
+        gain: (1,) by which the window was brought to the working level.
     """
 
     window: Window
     frames: Tensor
     local: Tensor
     global_feature: Tensor
+    gain: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,21 +124,54 @@ class Answer:
     Args:
         window: where it stands.
         mask: (T, 513) in [0, 1], the frames up to the next window, cross-faded with the window before.
-        attention: (columns, heads * 8), the same for the last H2 layer's attention.
+        attention: (columns, layers * heads * 8), the same for H2's attention.
         global_target: (1, D) Ĝ, with what was carried over.
+        local: (columns, 8 * D) Ŝ, cross-faded alike.
+        level: (columns, 1) what the working level has to be multiplied by, cross-faded alike.
+        ends: whether the sound ends with it.
     """
 
     window: Window
     mask: Tensor
     attention: Tensor
     global_target: Tensor
+    local: Tensor
+    level: Tensor
+    ends: bool
 
 
-def refuse_silence(peak: float, duration_s: float) -> None:
-    """Raise `HSMError` where the largest sample of a mixture is too small to be heard."""
+def _fitting(codec: TransformersCodec, config: Config) -> TransformersCodec:
+    """A public codec on the grid that the decoder of a configuration writes; `HSMError` for another."""
+    found = (codec.groups, codec.entries, codec.rate_hz / codec.hop)
+    wanted = (config.codec.groups, config.codec.entries, RATE_HZ * CODEC_FRAMES_PER_COLUMN / COLUMN_SAMPLES)
+    if found != wanted:
+        raise HSMError(
+            "codec: got {} codebooks of {} entries at {:g} frames a second; the decoder writes ".format(*found)
+            + "{} of {} at {:g}.".format(*wanted)
+        )
+    return codec
+
+
+def at_native_rate(pieces: Iterable[Tensor], rate_hz: int, length_samples: int) -> Iterator[Tensor]:
+    """A stream of 16 kHz sound (S,) at another rate, cut to a length."""
+    left = length_samples
+    for piece in resample(pieces, RATE_HZ, rate_hz):
+        if left > 0:
+            yield piece[:left]
+        left -= len(piece)
+
+
+def _like(pieces: Iterable[Tensor], mixture: Audio) -> Audio:
+    """16 kHz sound as a sound of the mixture's rate, channels and length."""
+    wave = torch.cat(list(at_native_rate(pieces, mixture.rate_hz, mixture.length_samples)))  # (S,)
+    return Audio(wave.expand(mixture.channels, -1).numpy(), mixture.rate_hz)
+
+
+def refuse_silence(peak: float, duration_s: float, name: str = "mixture") -> None:
+    """Raise `HSMError` that names the sound where its largest sample is too small to be heard."""
     if peak < SILENCE_PEAK:
         raise HSMError(
-            f"mixture: all {duration_s:.2f} s are silent (below {20 * np.log10(SILENCE_PEAK):.0f} dBFS); "
+            f"{name}: all {duration_s:.2f} s are silent (below {20 * np.log10(SILENCE_PEAK):.0f} dBFS); "
             "choose a recording in which something sounds."
         )
 
@@ -168,6 +213,7 @@ class HSM:
         bank: global features of training clips.
         device: where the networks compute.
         weights_info: name, file, checksum and training of each weight file.
+        missing: networks of the codec renderer that were never trained.
     """
 
     def __init__(
@@ -179,18 +225,21 @@ class HSM:
         bank: FeatureBank,
         device: torch.device,
         weights_info: dict[str, Any],
+        missing: tuple[str, ...] = (),
     ) -> None:
         for module in modules.values():
             module.to(device).eval().requires_grad_(False)
         text.module.to(device)
         self.config, self.modules, self.text, self.parser = config, modules, text, parser
-        self.bank, self.device, self.weights_info = bank, device, weights_info
+        self.bank, self.device, self.weights_info, self.missing = bank, device, weights_info, missing
         self.sound_encoder: SoundEncoder = modules["sound_encoder"]  # type: ignore[assignment]
         self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
         self.h2: LocalSeparator = modules["local_separator"]  # type: ignore[assignment]
         self.mask: MaskRenderer = modules["mask"]  # type: ignore[assignment]
+        self.codec: Codec | TransformersCodec = modules["codec"]  # type: ignore[assignment]
+        self.decoder: AcousticDecoder = modules["decoder"]  # type: ignore[assignment]
 
     @staticmethod
     def load(
@@ -198,6 +247,7 @@ class HSM:
         device: str = "cpu",
         language_model: str = "",
         language_model_url: str = "",
+        codec: str = "",
     ) -> HSM:
         """Load weights.
 
@@ -207,6 +257,8 @@ class HSM:
             language_model: reads the instructions, see `hsm.instruction.language_model`; the offline
                 parser where not given.
             language_model_url: of the endpoint that serves it; loaded by name or path where not given.
+            codec: a public codec instead of ours, see `hsm.codecs`; the decoder must have been trained on
+                its tokens.
 
         Returns:
             The model, ready to separate.
@@ -222,8 +274,13 @@ class HSM:
         folder = WeightFolder.open(weights if weights is not None else BUNDLED)
         config = config_from_dict(folder.manifest["config"])
         modules = build_modules(config)
+        if codec:
+            modules["codec"] = _fitting(load_codec(codec), config)
+            modules["decoder"].lattice = None  # type: ignore[assignment]
+        missing = tuple(name for name in REGENERATING if name not in folder and not (codec and name == "codec"))
         for name, module in modules.items():
-            folder.load_into(name, module)
+            if name not in missing and not (codec and name == "codec"):
+                folder.load_into(name, module)
         text = load_text_encoder(config.text)
         parser: Parser = OfflineParser(NeuralParser(modules["instruction"], text))  # type: ignore[arg-type]
         if language_model:
@@ -236,6 +293,7 @@ class HSM:
             FeatureBank.load(folder),
             chosen,
             folder.manifest["files"],
+            missing,
         )
 
     @staticmethod
@@ -266,6 +324,12 @@ class HSM:
     def parse(self, text: str) -> Instruction:
         """Understand an instruction; `HSMError` where it names no sound. Paper: Sec. III-F."""
         return self.parser.parse(text)
+
+    def preview(self, text: str) -> Instruction:
+        """How the offline parser reads it, in milliseconds; for an instruction that is still being typed."""
+        parser = self.parser.offline if isinstance(self.parser, LanguageModelParser) else self.parser
+        found: Instruction = parser.parse(text)
+        return found
 
     @torch.inference_mode()
     def listen(self, audio: Audio, progress: Progress | None = None) -> Listened:
@@ -302,12 +366,13 @@ class HSM:
         for window, samples in pieces:
             share = window.first / columns
             with watch.stage("local features", share):
-                piece = (samples * working_gain(samples)).to(self.device)  # (S,)
+                gain = working_gain(samples)  # (1,)
+                piece = (samples * gain).to(self.device)  # (S,)
                 cells = self.sound_encoder(piece[None])  # (1, cells in time, 12, E)
                 local = self.audiomae(log_mel(piece[None]), cells)  # (1, P, D)
                 frames = self.mask.hear(stft(piece[None]).abs(), cells)  # (1, T, C)
             with watch.stage("global features", share):
-                heard = Heard(window, frames, local, self.q_audio.audio(local))
+                heard = Heard(window, frames, local, self.q_audio.audio(local), gain)
             yield heard
 
     @torch.inference_mode()
@@ -333,7 +398,13 @@ class HSM:
 
     @torch.inference_mode()
     def answer(
-        self, heard: Iterable[Heard], columns: int, question: Question, hierarchy: bool, watch: Stopwatch
+        self,
+        heard: Iterable[Heard],
+        columns: int,
+        question: Question,
+        hierarchy: bool,
+        watch: Stopwatch,
+        global_target: Tensor | None = None,
     ) -> Iterator[Answer]:
         """Answer window by window, each when it is asked for. Paper: Sec. III-C, III-D.
 
@@ -343,12 +414,16 @@ class HSM:
             question: what is asked.
             hierarchy: whether Ĝ and Ŝ guide the renderer.
             watch: told of every stage.
+            global_target: (1, D) to be used for Ĝ; predicted where not given.
 
         Yields:
             The frames and columns up to the next window; together they are those of the whole sound.
         """
         mask = CrossFade(columns * FRAMES_PER_COLUMN + 1, STFT_BINS)
-        attention = CrossFade(columns, self.config.local_separator.heads * PATCH_BANDS)
+        sizes = self.config.local_separator
+        attention = CrossFade(columns, sizes.layers * sizes.heads * PATCH_BANDS)
+        local = CrossFade(columns, PATCH_BANDS * self.config.audiomae.width)
+        level = CrossFade(columns, 1)
         carried: Tensor | None = None
         for one in heard:
             window = one.window
@@ -356,22 +431,98 @@ class HSM:
             ends = window.first + window.count == columns
             edges = (window.first == 0, ends)
             with watch.stage("global separation", share):
-                predicted = self.h1(one.global_feature, question.condition)  # Ĝ (1, D)
-                carried = predicted if carried is None else CARRY * carried + (1 - CARRY) * predicted
+                if global_target is None:
+                    predicted = self.h1(one.global_feature, question.condition)  # Ĝ (1, D)
+                    carried = predicted if carried is None else CARRY * carried + (1 - CARRY) * predicted
+                else:
+                    carried = global_target
             with watch.stage("local separation", share):
-                separated = self.h2(one.local, carried, question.condition)  # Ŝ (1, P, D)
-                by_column = rearrange(separated.attention[0], "h (c f) -> c (h f)", f=PATCH_BANDS)
-                attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, heads * 8)
+                separated = self.h2(one.local, carried, question.condition, every_layer=True)  # Ŝ (1, P, D)
+                by_column = rearrange(separated.layers[0], "l h (c f) -> c (l h f)", f=PATCH_BANDS)
+                attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, layers * heads * 8)
+                by_column = rearrange(separated.local[0], "(c f) d -> c (f d)", f=PATCH_BANDS)
+                local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, 8 * D)
+                level.add(window.first, (1 / one.gain).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
             with watch.stage("render", share):
                 guidance = Guidance(carried, separated.local) if hierarchy else None
                 logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
                 fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
                 mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
-            if ends:
-                yield Answer(window, mask.result(), attention.result(), carried)
-            else:
-                done = window.next_first(columns)
-                yield Answer(window, mask.take(done * FRAMES_PER_COLUMN), attention.take(done), carried)
+            done = window.next_first(columns)
+            kept = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
+            tracks = attention.take(done), carried, local.take(done), level.take(done)
+            yield Answer(window, kept, *tracks, ends)
+
+    def opposite(self, question: Question) -> Question:
+        """The same description, asked by the other operation."""
+        operation = OPERATIONS[1 - OPERATIONS.index(question.instruction.operation)]
+        condition = question.condition._replace(task=self.text.task(operation))
+        instruction = replace(question.instruction, operation=operation)
+        return Question(instruction, condition, question.sentence, 1 - question.task)
+
+    def check_renderer(self, options: SeparationOptions) -> None:
+        """Raise `HSMError` where the weights of the chosen renderer are not there."""
+        if options.renderer == "codec" and self.missing:
+            raise HSMError(
+                f"renderer: {options.renderer!r} needs weights of {' and '.join(self.missing)}, which are not there; "
+                "fetch or train them (`python -m hsm.training codec`, then `decoder`), or choose the renderer 'mask'."
+            )
+
+    @torch.inference_mode()
+    def regenerate(self, answers: Iterable[Answer], options: SeparationOptions, watch: Stopwatch) -> Iterator[Tensor]:
+        """Draw a sound anew from Ŝ: tokens frame by frame, then the codec. Paper: Sec. III-E.
+
+        Args:
+            answers: in order, with Ŝ.
+            options: seed, temperature and top_k; the same seed gives the same sound.
+            watch: told of the frames that are drawn.
+
+        Yields:
+            (S,) at 16 kHz and at the mixture's level, piece after piece; together the whole sound's columns,
+            with the codec's own at most three hops of 20 ms more.
+        """
+        self.check_renderer(options)
+        generator = torch.Generator().manual_seed(options.seed)
+        sampling = Sampling(options.temperature, options.top_k)
+        state, sound = self.decoder.start(), self.codec.start_decoding()
+        for answer in answers:
+            local = rearrange(answer.local, "c (f d) -> 1 (c f) d", f=PATCH_BANDS).to(self.device)  # (1, P, D)
+            frames = len(answer.local) * CODEC_FRAMES_PER_COLUMN + CODEC_DELAY * answer.ends
+            condition = self.decoder.condition(local)[:, :frames]  # (1, N, C)
+            tokens: list[Tensor] = []
+            for first in range(0, frames, TELL_FRAMES):
+                part = condition[:, first : first + TELL_FRAMES]
+                with watch.stage("render", first / frames):
+                    tokens += self.decoder.generate(part, sampling, generator, state)
+            with watch.stage("render", 1.0):
+                wave = self.codec.decode_piece(torch.stack(tokens, 1), sound)[0].cpu()  # type: ignore[arg-type]
+                level = nn.functional.interpolate(answer.level.t()[None], len(wave), mode="linear")[0, 0]  # (S,)
+            yield wave * level
+
+    def resound(self, audio: Audio, options: SeparationOptions, watch: Stopwatch | None = None) -> Audio:
+        """Draw a sound anew from its own S: what the codec renderer makes of a perfect Ŝ.
+
+        Args:
+            audio: any rate and length; channels are mixed.
+            options: as `regenerate`.
+            watch: as `regenerate`.
+
+        Returns:
+            16 kHz, one channel, the input's length at that rate.
+        """
+        listened = self.listen(audio)
+        local = CrossFade(listened.columns, PATCH_BANDS * self.config.audiomae.width)
+        level = CrossFade(listened.columns, 1)
+        for one in listened.heard:
+            first, count = one.window.first, one.window.count
+            edges = (first == 0, first + count == listened.columns)
+            by_column = rearrange(one.local[0], "(c f) d -> c (f d)", f=PATCH_BANDS)
+            local.add(first, by_column.cpu(), OVERLAP_COLUMNS, *edges)
+            level.add(first, (1 / one.gain).expand(count, 1), OVERLAP_COLUMNS, *edges)
+        nothing = torch.zeros(0)
+        whole = Answer(listened.heard[0].window, nothing, nothing, nothing, local.result(), level.result(), True)
+        wave = torch.cat(list(self.regenerate([whole], options, watch or Stopwatch())))
+        return Audio(wave[: to_model_rate(audio).shape[0]].numpy(), RATE_HZ)
 
     @torch.inference_mode()
     def separate(
@@ -380,6 +531,7 @@ class HSM:
         instruction: str | Instruction,
         options: SeparationOptions | None = None,
         progress: Progress | None = None,
+        global_target: np.ndarray | None = None,
     ) -> Separation:
         """Separate a mixture as an instruction says.
 
@@ -389,35 +541,46 @@ class HSM:
             options: choices of this call.
             progress: called with the name of a stage (`STAGES`) and the share of it that is done; an
                 exception it raises stops the work.
+            global_target: (D,) to be used for Ĝ, such as that of the true target; predicted where not given.
 
         Returns:
-            Target, residual (their sum is the mixture) and every intermediate.
+            Target, residual (their sum is the mixture, but for the codec renderer) and every intermediate.
 
         Raises:
-            HSMError: silence, or an instruction that names no sound.
+            HSMError: silence, an instruction that names no sound, or a renderer without weights.
         """
         options = options or SeparationOptions()
+        self.check_renderer(options)
         watch = Stopwatch(progress)
         with watch.stage("parse"):
             question = self.question(instruction, options)
         listened = mixture if isinstance(mixture, Listened) else self.listen(mixture, progress)
-        answers = list(self.answer(listened.heard, listened.columns, question, options.hierarchy, watch))
+        given = None if global_target is None else torch.from_numpy(global_target)[None].to(self.device)  # (1, D)
+        answers = list(self.answer(listened.heard, listened.columns, question, options.hierarchy, watch, given))
         with watch.stage("render", 1.0):
             joined = torch.cat([answer.mask for answer in answers])  # (T, F)
-            target = apply_mask(listened.mixture, joined)
-            residual = Audio(listened.mixture.samples - target.samples, target.rate_hz)
-        by_column = torch.cat([answer.attention for answer in answers])  # (columns, heads * 8)
-        per_head = rearrange(by_column, "c (h f) -> h (c f)", f=PATCH_BANDS)
-        per_head = nn.functional.pad(per_head, (0, max(0, PATCH_COLUMNS - listened.columns) * PATCH_BANDS))
-        per_head = per_head / per_head.sum(1, keepdim=True)  # (heads, P)
+            if options.renderer == "mask":
+                target = apply_mask(listened.mixture, joined)
+                residual = Audio(listened.mixture.samples - target.samples, target.rate_hz)
+        if options.renderer == "codec":
+            other = self.opposite(question)
+            rest = self.answer(listened.heard, listened.columns, other, options.hierarchy, watch)
+            target, residual = (
+                _like(self.regenerate(found, options, watch), listened.mixture) for found in (answers, rest)
+            )
+        by_column = torch.cat([answer.attention for answer in answers])  # (columns, layers * heads * 8)
+        heads = self.config.local_separator.heads
+        layers = rearrange(by_column, "c (l h f) -> l h (c f)", h=heads, f=PATCH_BANDS)
+        layers = nn.functional.pad(layers, (0, max(0, PATCH_COLUMNS - listened.columns) * PATCH_BANDS))
+        layers = layers / layers.sum(2, keepdim=True)  # (layers, heads, P)
         return Separation(
             mixture=listened.mixture,
             target=target,
             residual=residual,
             instruction=question.instruction,
             options=options,
-            attention=per_head.mean(0).numpy(),
-            attention_heads=per_head.numpy(),
+            attention=layers[-1].mean(0).numpy(),
+            attention_layers=layers.numpy(),
             global_mixture=listened.global_feature,
             global_target=torch.cat([answer.global_target for answer in answers]).mean(0).cpu().numpy(),
             text_embedding=question.condition.caption[0, 0].cpu().numpy(),

@@ -2,8 +2,9 @@
 
 What libsndfile knows (WAV, FLAC, OGG, MP3, AIFF) it reads; everything else goes to FFmpeg through PyAV
 (M4A, AAC, MP4, MOV, MKV, WebM). The content decides, not the ending. A WAV, MP3 or OGG that was
-cut off is taken as far as it goes; a format that notices the cut, such as FLAC, is refused. AAC comes with
-the silence that its coder filled the last frame up with: MP4 tells the length in milliseconds only.
+cut off is taken as far as it goes, and `survey` says so; a format that cannot be read on behind the cut,
+such as FLAC, is refused. AAC comes with the silence that its coder filled the last frame up with: MP4
+tells the length in milliseconds only.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import soundfile
 
 from hsm.errors import HSMError
 from hsm.records import check_form, not_finite
+from hsm.truncation import Promise, promise_of
 
 BLOCK_SAMPLES = 1 << 16  # of one channel, read at a time
 LIBSNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64", ".au")
@@ -30,6 +32,7 @@ DEPTHS = {  # what an output of the same depth is written as; floating point for
     **dict.fromkeys(("PCM_24", "ALAC_20", "ALAC_24"), "PCM_24"),
     **dict.fromkeys(("PCM_32", "ALAC_32"), "PCM_32"),
 }
+SLACK_S = 0.2  # a container's length may be off by the frames that coders add and players drop
 WANTED = "Wanted WAV, FLAC, OGG, MP3, AIFF, M4A, MP4, MKV, WebM or the like; convert it first."
 
 
@@ -44,6 +47,7 @@ class Recording:
         depth: "PCM_16", "PCM_24", "PCM_32" or "FLOAT": what keeps its samples as they are.
         blocks: starts a pass over it: float32 (channels, n) in order, any n above 0. Raises `HSMError`
             where the file breaks off or cannot be decoded on.
+        promise: what the file says of its own end.
     """
 
     path: Path
@@ -51,6 +55,12 @@ class Recording:
     channels: int
     depth: str
     blocks: Callable[[], Iterator[np.ndarray]]
+    promise: Promise
+
+    @property
+    def told_s(self) -> float:
+        """Length in seconds that the header tells, 0 where it tells none."""
+        return self.promise.length_samples / self.rate_hz
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,12 @@ class Extent:
     Args:
         length_samples: samples a channel, counted.
         peak: largest absolute sample.
+        warning: what the user should know of a file that seems cut off, else "".
     """
 
     length_samples: int
     peak: float
+    warning: str = ""
 
 
 def open_sound(path: str | Path) -> Recording:
@@ -92,6 +104,7 @@ def open_sound(path: str | Path) -> Recording:
                 file.channels,
                 DEPTHS.get(file.subtype, "FLOAT"),
                 lambda: _libsndfile_blocks(path),
+                promise_of(path, file),
             )
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw
         why = getattr(error, "error_string", "no header tells its rate").rstrip(".")
@@ -110,7 +123,7 @@ def survey(recording: Recording) -> Extent:
         recording: any length; memory stays constant.
 
     Returns:
-        Length and peak.
+        Length and peak, and whether it seems cut off.
 
     Raises:
         HSMError: no samples, samples that are not finite, or a file that breaks off.
@@ -124,7 +137,7 @@ def survey(recording: Recording) -> Extent:
         raise HSMError(f"{recording.path.name}: the file holds no samples; export or record it again.")
     if bad:
         raise HSMError(f"{recording.path.name}: {not_finite(bad, length * recording.channels)}")
-    return Extent(length, peak)
+    return Extent(length, peak, recording.promise.broken(length, recording.rate_hz))
 
 
 def _broken(path: Path, seconds: float, why: str) -> HSMError:
@@ -168,13 +181,25 @@ def _open_with_ffmpeg(path: Path, why: str) -> Recording:
         with path.open("rb") as file, av.open(file, container_options={"format_whitelist": DEMUXERS}) as container:
             if not container.streams.audio:
                 raise HSMError(f"{path.name}: the file has no sound track; choose one that has.")
-            codec = container.streams.audio[0].codec_context
+            stream = container.streams.audio[0]
+            codec = stream.codec_context
             rate_hz, channels = codec.rate, codec.channels
             exact = codec.name.startswith("pcm_") or codec.name in ("alac", "flac", "wavpack", "tta")
             depth = {"s16": "PCM_16", "s32": "PCM_24"}.get(codec.format.name.rstrip("p"), "FLOAT")
+            promise = Promise(round(rate_hz * _told_s(container, stream)), round(rate_hz * SLACK_S))
     except (av.FFmpegError, AttributeError) as error:  # AttributeError: a track that no decoder knows
         raise not_sound from error
-    return Recording(path, rate_hz, channels, depth if exact else "FLOAT", lambda: _ffmpeg_blocks(path, rate_hz))
+    return Recording(
+        path, rate_hz, channels, depth if exact else "FLOAT", lambda: _ffmpeg_blocks(path, rate_hz), promise
+    )
+
+
+def _told_s(container: Any, stream: Any) -> float:
+    """Length of a track as its container tells it, 0 where FFmpeg could only guess it from the bit rate."""
+    if container.format.name.startswith("mov,") and stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "0").split(":")  # Matroska's tag, such as 00:00:04.023
+    return sum(float(part) * 60**i for i, part in enumerate(reversed(parts)))
 
 
 def _ffmpeg_blocks(path: Path, rate_hz: int) -> Iterator[np.ndarray]:

@@ -11,10 +11,10 @@ import numpy as np
 from hsm.errors import HSMError
 
 Operation = Literal["extract", "remove"]
-Renderer = Literal["mask"]
+Renderer = Literal["mask", "codec"]
 Depth = Literal["same", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]
 OPERATIONS: tuple[Operation, ...] = ("extract", "remove")
-RENDERERS: tuple[Renderer, ...] = ("mask",)
+RENDERERS: tuple[Renderer, ...] = ("mask", "codec")
 
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 384_000
@@ -135,12 +135,16 @@ class SeparationOptions:
     """Choices of one call.
 
     Args:
-        renderer: what turns the local-semantic feature into sound (H3).
-        seed: for renderers that draw at random; "mask" draws nothing.
+        renderer: what turns the local-semantic feature into sound (H3): "mask" filters the mixture, "codec"
+            draws the target anew, as the paper does.
+        seed: for "codec", which draws at random; the same seed gives the same sound.
         operation: overrides what the parser understood.
         description: overrides what the parser understood.
         hierarchy: whether Ĝ and Ŝ guide the renderer; without it text alone does, which is the paper's
-            single-stage variant.
+            single-stage variant. "codec" always has them.
+        temperature: for "codec": 1 draws tokens as often as they are likely, less prefers the likelier,
+            0 takes their mean, which is nearer to the target and smoother.
+        top_k: for "codec": only so many of the likeliest tokens can be drawn.
     """
 
     renderer: Renderer = "mask"
@@ -148,8 +152,14 @@ class SeparationOptions:
     operation: Operation | None = None
     description: str | None = None
     hierarchy: bool = True
+    temperature: float = 0.0
+    top_k: int = 50
 
     def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 10:
+            raise HSMError(f"temperature: got {self.temperature}; wanted 0 to 10.")
+        if self.top_k < 1:
+            raise HSMError(f"top_k: got {self.top_k}; wanted at least 1.")
         if self.renderer not in RENDERERS:
             raise HSMError(f"renderer: got {self.renderer!r}; wanted one of {', '.join(RENDERERS)}.")
         if self.operation is not None and self.operation not in OPERATIONS:
@@ -163,17 +173,18 @@ class Separation:
     Args:
         mixture: the input.
         target: what was asked for; rate, channels and length of the input.
-        residual: mixture minus target.
+        residual: mixture minus target; with the codec renderer the answer to the opposite operation, drawn
+            in a run of its own, so that the two do not add up to the mixture.
         instruction: as understood.
         options: as given.
         attention: (P,) non-negative, sums to 1; last H2 layer, global token to patches, mean over
             heads, temporal order (patch = column * 8 + band, 8 bands from low to high, one column
             each 0.16 s). P is 512 for up to 10.24 s, more for longer input.
-        attention_heads: (heads, P), the same for each head.
+        attention_layers: (layers, heads, P), the same for each layer of H2 and each head.
         global_mixture: (D,) G of the mixture.
         global_target: (D,) predicted G of the target.
         text_embedding: (D,) the description in the same space.
-        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT.
+        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT, whatever the renderer.
         timings_s: seconds spent in each stage.
     """
 
@@ -183,9 +194,14 @@ class Separation:
     instruction: Instruction
     options: SeparationOptions
     attention: np.ndarray
-    attention_heads: np.ndarray
+    attention_layers: np.ndarray
     global_mixture: np.ndarray
     global_target: np.ndarray
     text_embedding: np.ndarray
     mask: np.ndarray
     timings_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def attention_heads(self) -> np.ndarray:
+        """(heads, P), each head of the last layer."""
+        return np.asarray(self.attention_layers[-1])

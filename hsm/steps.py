@@ -1,18 +1,22 @@
-"""One separation, step by step: how far it is, a few times a second, until the result."""
+"""One separation, step by step: how far it is, twice a second, until the result."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-from hsm.pipeline import HSM, STAGES
-from hsm.records import Audio, Instruction, Separation, SeparationOptions
+from hsm.pipeline import HSM, STAGES, Progress
+from hsm.records import Audio, Separation
+from hsm.several import Wish, ask_several
 
-TICK_S = 0.25
+Result = TypeVar("Result")
+
+TICK_S = 0.5
 LISTENING = 0.4  # about this share of a separation's time goes into listening
 
 
@@ -41,10 +45,13 @@ class Step:
         return LISTENING * self.fraction if listening else LISTENING + (1 - LISTENING) * self.fraction
 
 
-def separate_in_steps(
-    model: HSM, clip: Audio, wish: str | Instruction, options: SeparationOptions
-) -> Iterator[Step | Separation]:
-    """Separate in a thread and tell how far it is, a few times a second, until the result.
+def separate_in_steps(model: HSM, clip: Audio, wishes: Sequence[Wish]) -> Iterator[Step | tuple[Separation, ...]]:
+    """Separate one recording as each wish says, and tell how far it is until the results are there."""
+    return in_steps(lambda progress: ask_several(model, clip, wishes, progress))
+
+
+def in_steps(work: Callable[[Progress], Result]) -> Iterator[Step | Result]:
+    """Work in a thread and tell how far it is, at every stage and twice a second, until the result.
 
     Closing the iterator ends the thread at its next stage.
     """
@@ -58,10 +65,11 @@ def separate_in_steps(
 
     worker = ThreadPoolExecutor(1, thread_name_prefix="separation")
     try:
-        result = worker.submit(model.separate, clip, wish, options, progress=progress)
+        result = worker.submit(work, progress)
         result.add_done_callback(lambda _: began.put(None))
         seconds: dict[str, float] = {}
         stage, fraction, since = STAGES[0], 0.0, time.perf_counter()
+        told, told_at = "", since
         while True:
             try:
                 news = began.get(timeout=TICK_S)
@@ -73,6 +81,9 @@ def separate_in_steps(
             if news is None:
                 break
             stage, fraction = news
+            if stage == told and now - told_at < TICK_S:
+                continue  # a browser that draws every answer would fall behind
+            told, told_at = stage, now
             yield Step(stage, {**seconds, stage: seconds.get(stage, 0.0)}, fraction)
         yield result.result()
     finally:

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import get_args
 
 import torch
-from torch import Tensor
 
 from hsm.audio import COLUMN_SAMPLES, RATE_HZ
 from hsm.errors import HSMError
 from hsm.long_audio import columns_of, cut
 from hsm.native_rate import filtered
-from hsm.pipeline import HSM, Answer, Stopwatch, refuse_silence
+from hsm.pipeline import HSM, Answer, Question, Stopwatch, at_native_rate, refuse_silence
 from hsm.reading import Recording, open_sound, survey
 from hsm.records import Depth, Instruction, SeparationOptions
 from hsm.resampling import resample
@@ -57,7 +56,7 @@ class FileSeparation:
 
     Args:
         target: the file that was written.
-        residual: the other one; mixture minus target.
+        residual: the other one; mixture minus target, but for the codec renderer.
         instruction: as understood.
         rate_hz: of the input and of both files.
         channels: the same.
@@ -65,6 +64,7 @@ class FileSeparation:
         depth: of both files: "PCM_16", "PCM_24", "PCM_32" or "FLOAT".
         clipped_samples: samples beyond full scale that an integer depth could not hold.
         timings_s: seconds spent in each stage.
+        warning: what to know of an input that seems cut off, else "".
     """
 
     target: Path
@@ -76,6 +76,7 @@ class FileSeparation:
     depth: str
     clipped_samples: int
     timings_s: dict[str, float]
+    warning: str = ""
 
 
 def depth_for(recording: Recording, depth: Depth, ending: str) -> str:
@@ -114,7 +115,7 @@ def separate_file(
         path: the mixture, in any format of `hsm.reading`.
         instruction: free text, or an `Instruction`.
         target_path: where the target goes; the ending, .wav or .flac, decides the format.
-        residual_path: where mixture minus target goes.
+        residual_path: where mixture minus target goes; of the codec renderer, see `Separation`.
         options: choices of this call.
         progress: called after every window; an exception it raises stops the work.
         depth: bit depth of the outputs; "same" keeps the input's, see `depth_for`.
@@ -133,22 +134,33 @@ def separate_file(
     chosen = depth_for(recording, depth, target_path.suffix.lower())
     extent = survey(recording)
     rate_hz, length = recording.rate_hz, extent.length_samples
-    refuse_silence(extent.peak, length / rate_hz)
+    refuse_silence(extent.peak, length / rate_hz, Path(path).name)
 
+    model.check_renderer(options)
     watch = Stopwatch()
     with watch.stage("parse"):
         question = model.question(instruction, options)
     columns = columns_of(length, rate_hz)
-    mono = (torch.from_numpy(block).mean(0) for block in recording.blocks())
-    heard = model.hear(cut(resample(mono, rate_hz, RATE_HZ), columns), columns, watch)
-    answers = model.answer(heard, columns, question, options.hierarchy, watch)
-    masks = _masks(answers, columns, length / rate_hz, progress)
-    sound = (torch.from_numpy(block) for block in recording.blocks())
+
+    def answers(asked: Question) -> Iterator[Answer]:
+        mono = (torch.from_numpy(block).mean(0) for block in recording.blocks())
+        heard = model.hear(cut(resample(mono, rate_hz, RATE_HZ), columns), columns, watch)
+        found = model.answer(heard, columns, asked, options.hierarchy, watch)
+        return _told(found, columns, length / rate_hz, progress)
+
     form = (rate_hz, recording.channels, chosen, length)
     with SoundWriter(target_path, *form) as target, SoundWriter(residual_path, *form) as residual:
-        for mixture, kept in filtered(sound, masks, rate_hz, length):
-            written = target.write(kept.numpy())
-            residual.write(mixture.numpy() - written)
+        if options.renderer == "codec":  # each drawn in a run of its own; they do not add up to the mixture
+            for writer, asked in ((target, question), (residual, model.opposite(question))):
+                pieces = model.regenerate(answers(asked), options, watch)
+                for piece in at_native_rate(pieces, rate_hz, length):
+                    writer.write(piece.expand(recording.channels, -1).numpy())
+        else:
+            masks = (answer.mask for answer in answers(question))
+            sound = (torch.from_numpy(block) for block in recording.blocks())
+            for mixture, kept in filtered(sound, masks, rate_hz, length):
+                written = target.write(kept.numpy())
+                residual.write(mixture.numpy() - written)
     return FileSeparation(
         target_path,
         residual_path,
@@ -159,19 +171,20 @@ def separate_file(
         chosen,
         target.clipped + residual.clipped,
         watch.timings_s,
+        extent.warning,
     )
 
 
-def _masks(
+def _told(
     answers: Iterable[Answer],
     columns: int,
     duration_s: float,
     progress: Callable[[FileProgress], None] | None,
-) -> Iterator[Tensor]:
-    """The answers' masks, with progress told on the way."""
+) -> Iterator[Answer]:
+    """The answers, with progress told on the way."""
     begin = time.perf_counter()
     for answer in answers:
         if progress is not None:
             done_s = min(answer.window.next_first(columns) * COLUMN_SAMPLES / RATE_HZ, duration_s)
             progress(FileProgress(done_s, duration_s, time.perf_counter() - begin))
-        yield answer.mask
+        yield answer

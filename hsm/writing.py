@@ -7,6 +7,7 @@ that is mixture minus the *rounded* target adds up to the mixture to the last bi
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -14,10 +15,12 @@ import numpy as np
 import soundfile
 
 from hsm.errors import HSMError
+from hsm.records import Audio
 
 FORMATS = {".wav": ("PCM_16", "PCM_24", "PCM_32", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32}
 FLAC_CHANNELS = 8
+NEAR_FULL = 0.999  # peaks that rounding may carry to full scale
 WAV_BYTES = 2**32 - 2**16  # what a WAV's 32-bit sizes can tell; longer ones become RF64, its 64-bit form
 
 
@@ -108,3 +111,28 @@ class SoundWriter:
         if not self._file.closed:
             self._file.close()
             os.replace(self._part, self.path)
+
+
+def save_parts(mixture: Audio, parts: Sequence[Audio], paths: Sequence[Path], depth: str) -> None:
+    """Write parts of a mixture, and what they leave of it; the files add up to the mixture as it was rounded.
+
+    Args:
+        mixture: the whole.
+        parts: of its rate, channels and length.
+        paths: one for each part and one for what is left; the endings decide the formats.
+        depth: of the files, see `SoundWriter`; floating point where an integer could not hold a peak.
+
+    Raises:
+        HSMError: as `SoundWriter`.
+    """
+    assert len(paths) == len(parts) + 1
+    left = mixture.samples - sum(part.samples for part in parts)  # (channels, S)
+    if depth != "FLOAT" and any(np.abs(samples).max() >= NEAR_FULL for samples in (left, *(p.samples for p in parts))):
+        depth = "FLOAT"
+    form = (mixture.rate_hz, mixture.channels, depth, mixture.length_samples)
+    left = mixture.samples.copy()
+    for part, path in zip(parts, paths, strict=False):
+        with SoundWriter(path, *form) as writer:
+            left -= writer.write(part.samples)
+    with SoundWriter(paths[-1], *form) as writer:
+        writer.write(left)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported: no test waits for a network
 
@@ -34,3 +38,38 @@ def make_sound() -> MakeSound:
         return Audio((0.1 * noise * (1.2 + np.sin(5 * times))).astype(np.float32), rate_hz)
 
     return make
+
+
+class Stub(ThreadingHTTPServer):
+    """A language model's endpoint: answers with `content` after `delay_s`, and keeps what it was sent."""
+
+    content: str = ""
+    status = 200
+    delay_s = 0.0
+    seen: dict[str, object]
+    raw: bytes | None = None
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Stub
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.seen = {"path": self.path, "key": self.headers.get("Authorization"), "body": body}
+        time.sleep(self.server.delay_s)
+        answer = self.server.raw or json.dumps({"choices": [{"message": {"content": self.server.content}}]}).encode()
+        self.send_response(self.server.status)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    server = Stub(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
+from urllib.parse import unquote
 from zipfile import ZipFile
 
 import gradio as gr
 import numpy as np
 import pytest
 import soundfile
+from coded_files import coded
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import app
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions, steps
+from hsm.instruction.language_model import with_language_model
 from hsm.mixing import mix
 from hsm.pipeline import STAGES
+from hsm.views import LIGHT
 
 NOBODY_WAITS_S = 20.0
 
@@ -121,8 +131,9 @@ def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: 
 
 
 def test_every_stage_is_reported_before_the_result(handlers: app.Handlers, sound: str) -> None:
-    *reports, result = handlers.steps(Audio.load(sound), "extract the rain", SeparationOptions())
-    assert isinstance(result, Separation)
+    *reports, result = handlers.steps(Audio.load(sound), [("extract the rain", SeparationOptions())])
+    assert isinstance(result, tuple)
+    assert len(result) == 1
     seen = list(dict.fromkeys(report.stage for report in reports if isinstance(report, steps.Step)))
     assert seen == list(STAGES)
 
@@ -145,7 +156,7 @@ class Patient(HSM):
 
 def test_a_request_that_is_given_up_ends_at_its_next_stage(sound: str) -> None:
     model = Patient()
-    running = steps.separate_in_steps(model, Audio.load(sound), "rain", SeparationOptions())
+    running = steps.separate_in_steps(model, Audio.load(sound), [("rain", SeparationOptions())])
     next(running)
     running.close()
     model.go_on.set()
@@ -159,23 +170,154 @@ def test_a_fault_of_ours_is_not_dressed_up_as_the_visitors() -> None:
         raise HSMError("<b>.wav is silent")
 
 
-def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) -> None:
+Request = tuple[str, str, bool, list[str], bool, app.Truth | None]
+PLAIN: Request = (app.AS_UNDERSTOOD, "", False, [], False, None)
+
+
+def run_page(handlers: app.Handlers, sound: str, text: str, *rest: Any) -> list[dict[str, Any]]:
+    """All answers to one click, by the names in `Results`."""
     results = app.Results(*(name for name in app.Results.__dataclass_fields__))  # type: ignore[arg-type]
-    run = app.run(handlers, results)
-    updates = list(run(sound, "extract the rain", app.AS_UNDERSTOOD, "", False))
+    return list(app.run(handlers, results)(sound, text, *(rest or PLAIN)))
+
+
+def path_of(address: str) -> Path:
+    return Path(unquote(address.removeprefix("gradio_api/file=")))
+
+
+def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) -> None:
+    updates = run_page(handlers, sound, "extract the rain")
     filled = [set(update) for update in updates[1:]]
-    first_sound = next(i for i, names in enumerate(filled) if "target" in names)
+    first_sound = next(i for i, names in enumerate(filled) if "kept" in names)
     pictures = [next(i for i, names in enumerate(filled) if p in names) for p in ("attention", "bank")]
     assert first_sound < min(pictures)
     player = updates[1 + first_sound]["player"]
-    assert Path(player["target"]["path"]).name == "two channels_target.wav"
-    assert Path(player["levels"]["path"]).stat().st_size == 3 * 100 * 128
-    last = updates[-1]
-    assert last["earlier"]["instruction"] == "extract the rain"
-    with ZipFile(last["bundle"]["value"]) as bundle:
-        assert {"two channels_target.wav", "two channels_residual.wav", "times.csv", "attention.png"} < set(
-            bundle.namelist()
-        )
+    assert [path_of(file).name for file in player["files"]] == ["two channels_target.wav", "two channels_residual.wav"]
+    assert path_of(player["levels"]).stat().st_size == 3 * 100 * 128
+    assert (
+        path_of(player["looks"]).stat().st_size
+        == 4 * np.prod([player["attention"][n] for n in ("layers", "heads", "columns")]) * 8
+    )
+    assert updates[-1]["earlier"]["instruction"] == "extract the rain"
+    assert not list(path_of(player["levels"]).parent.glob("*.zip")), "the bundle is made when it is asked for"
+
+
+def test_the_bundle_is_made_on_demand_with_flac_in_it(handlers: app.Handlers, sound: str) -> None:
+    kept = run_page(handlers, sound, "extract the rain")[-1]["kept"]
+    packed = app.pack(kept)
+    with ZipFile(path_of(packed["url"])) as bundle:
+        assert set(bundle.namelist()) == {
+            "two channels_target.flac", "two channels_residual.flac", "times.csv", "separation.json",
+            "attention.png", "global_features.png", "spectrograms.png",
+        }  # fmt: skip
+        bundle.extract("two channels_target.flac", kept.folder)
+    flac, wav = Audio.load(kept.folder / "two channels_target.flac"), Audio.load(kept.sounds[0])
+    np.testing.assert_allclose(flac.samples, wav.samples, atol=2.0**-23)
+    shutil.rmtree(kept.folder)
+    with pytest.raises(gr.Error, match="deleted after an hour"):
+        app.pack(kept)
+
+
+def test_a_list_of_sounds_becomes_stems_that_add_up(handlers: app.Handlers, sound: str) -> None:
+    last = run_page(handlers, sound, "dog; rain; rest")[-1]
+    player = last["player"]
+    assert [track["name"] for track in player["tracks"]] == ["Mixture", "dog", "rain", "The rest"]
+    assert player["tracks"][0]["plays"] == [0, 1, 2]
+    assert player["attention"]["names"] == ["dog", "rain"]
+    stems = [Audio.load(path_of(file)).samples for file in player["files"]]
+    np.testing.assert_allclose(np.sum(stems, axis=0), Audio.load(sound).samples, atol=1e-6)
+    assert "Stems" in last["understood"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "complaint"),
+    [
+        ("dog; rain", ("remove", "", False, [], False, None), "taken apart into stems"),
+        ("dog; rain", (app.AS_UNDERSTOOD, "", False, [app.TEXT_ALONE], False, None), "by one renderer"),
+        (";", PLAIN, "1 to 6"),
+    ],
+)
+def test_a_list_that_cannot_be_is_explained(
+    handlers: app.Handlers, sound: str, text: str, rest: Request, complaint: str
+) -> None:
+    with pytest.raises(gr.Error, match=complaint):
+        run_page(handlers, sound, text, *rest)
+
+
+def test_renderers_are_compared_on_one_input_and_blind_hides_which_is_which(handlers: app.Handlers, sound: str) -> None:
+    compared = app.renderers_to_compare(handlers.model)
+    open_, blind = (
+        run_page(handlers, sound, "extract rain", app.AS_UNDERSTOOD, "", False, compared, hidden, None)[-1]["player"]
+        for hidden in (False, True)
+    )
+    assert [track["plays"] for track in open_["tracks"]] == [[0, 1], [0], [1], [2], [3]]
+    assert [track["name"] for track in open_["tracks"]][3:] == ["Target by text alone", "Target by codec"]
+    assert not any("letter" in track for track in open_["tracks"])
+    assert sorted(track["name"] for track in blind["tracks"]) == sorted(track["name"] for track in open_["tracks"])
+    assert [track.get("letter") for track in blind["tracks"]] == [None, "A", "B", "C", None]
+
+
+def test_a_mixture_of_the_workbench_is_held_against_its_parts(
+    handlers: app.Handlers, sound: str, tmp_path: Path
+) -> None:
+    tone = np.sin(np.arange(44_100, dtype=np.float32))
+    other = str(Audio(tone, 44_100).save(tmp_path / "tone.wav"))
+    mixture, truth = handlers.mix_known(sound, other, 3.0, app.PARTS[0])
+    last = run_page(handlers, mixture, "extract the rain", *PLAIN[:-1], truth)[-1]
+    scores = last["data"]["scores"]
+    assert list(scores) == [
+        "mixture, nothing done", "this separation", "with the true global feature", "ideal ratio mask",
+        "the truth itself",
+    ]  # fmt: skip
+    assert scores["mixture, nothing done"]["sdri"] == pytest.approx(0.0)
+    assert scores["ideal ratio mask"]["sdri"] > scores["this separation"]["sdri"]
+    assert "the first sound" in last["scores"]
+    assert "true target" in last["bank"]["alt"]
+    another = run_page(handlers, sound, "extract the rain", *PLAIN[:-1], truth)[-1]
+    assert not another["scores"], "another recording was brought since"
+
+
+def test_of_parts_with_names_the_one_that_the_words_mean_is_the_target(handlers: app.Handlers) -> None:
+    example = app.read_examples()[0]
+    files = tuple(str(app.ASSETS / source["file"]) for source in example["sources"])
+    truth = app.Truth(files, ("rain", "dog barking"))
+    clip = Audio.load(app.ASSETS / example["file"])
+    for text, words in (("extract the dog barking", "dog barking"), ("remove the dog barking", "all but dog barking")):
+        separation = handlers.model.separate(clip, text)
+        known = handlers.known(clip, separation, truth)
+        assert known is not None
+        assert known.words == words
+
+
+def test_the_live_view_tells_where_the_named_sound_is(handlers: app.Handlers) -> None:
+    chunk = (16_000, (3_000 * np.random.default_rng(0).normal(size=8_000)).astype(np.int16))
+    heard, value = handlers.hear_live(chunk, None, "extract the rain", "")
+    heard, value = handlers.hear_live(chunk, heard, "extract the rain", "")
+    assert value["sound"] == "rain"
+    assert len(value["named_db"]) == len(value["whole_db"]) == len(value["attention"]) == 6
+    assert value["whole_db"][-1] == pytest.approx(20 * np.log10(3_000 / 32_768), abs=1.0)
+    json.dumps(value)
+    with pytest.raises(gr.Error, match="Name a sound"):
+        handlers.hear_live(chunk, None, "", "")
+
+
+def test_old_requests_are_deleted_and_new_ones_stay() -> None:
+    old, new = app.request_folder(), app.request_folder()
+    (old / "sound.wav").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    app.delete_requests(app.KEEP_S)
+    assert not old.exists()
+    assert new.exists()
+    new.rmdir()
+
+
+def test_all_pictures_are_of_the_pages_own_colours(handlers: app.Handlers, sound: str, tmp_path: Path) -> None:
+    separation = handlers.model.separate(Audio.load(sound), "extract the rain")
+    drawn = dict(handlers.draw(separation, None, tmp_path, LIGHT))
+    assert set(drawn) == {"attention", "bank"}
+    shares = np.array([clip[:2] for clip in drawn["bank"]["clips"]])
+    assert len(shares) == len(handlers.model.bank.names)
+    assert shares.min() > 0
+    assert shares.max() < 1
 
 
 def test_two_requests_never_share_a_folder() -> None:
@@ -203,7 +345,7 @@ def test_a_mixture_has_the_snr_asked_for() -> None:
     random = np.random.default_rng(0)
     a = Audio(0.05 * random.normal(size=(2, 16_000)).astype(np.float32), 16_000)
     b = Audio(0.01 * random.normal(size=4_000).astype(np.float32), 8_000)
-    mixture = mix(a, b, 6.0)
+    mixture = mix(a, b, 6.0).mixture
     noise = mixture.samples - a.samples
     assert mixture.samples.shape == a.samples.shape
     assert 10 * np.log10(np.square(a.samples).mean() / np.square(noise).mean()) == pytest.approx(6.0, abs=0.01)
@@ -211,8 +353,9 @@ def test_a_mixture_has_the_snr_asked_for() -> None:
 
 def test_a_mixture_too_loud_for_a_file_is_brought_down_as_a_whole() -> None:
     tone = np.sin(np.arange(16_000, dtype=np.float32))
-    mixture = mix(Audio(tone, 16_000), Audio(tone, 16_000), 0.0)
-    assert np.abs(mixture.samples).max() <= 0.981
+    known = mix(Audio(tone, 16_000), Audio(tone, 16_000), 0.0)
+    assert np.abs(known.mixture.samples).max() <= 0.981
+    np.testing.assert_allclose(known.first.samples + known.second.samples, known.mixture.samples, atol=1e-6)
 
 
 def test_mixing_refuses_silence_and_absurd_levels() -> None:
@@ -231,6 +374,15 @@ def test_the_separate_endpoint_answers_a_program(client: Client, sound: str) -> 
     assert data["instruction"]["operation"] == "extract"
 
 
+@pytest.mark.parametrize(("name", "video"), [("a.m4a", False), ("a.mp4", True)])
+def test_the_separate_endpoint_takes_what_a_phone_records(
+    client: Client, tmp_path: Path, name: str, video: bool
+) -> None:
+    path = coded(tmp_path / name, "aac", video=video)
+    target, *_ = client.predict(audio=handle_file(str(path)), instruction="extract the rain", api_name="/separate")
+    assert Audio.load(target).samples.shape == Audio.load(path).samples.shape
+
+
 def test_the_parse_endpoint_answers_a_program(client: Client) -> None:
     answer = client.predict(text="get rid of the crying baby", api_name="/parse")
     assert answer["operation"] == "remove"
@@ -242,7 +394,7 @@ def test_the_mix_endpoint_answers_a_program(client: Client, sound: str) -> None:
     assert Audio.load(path).samples.shape == (2, 44_100)
 
 
-@pytest.mark.parametrize(("kind", "complaint"), [("text", "cannot be read as sound"), ("long", "at most 10")])
+@pytest.mark.parametrize(("kind", "complaint"), [("text", "not a sound file"), ("long", "at most 10")])
 def test_a_program_with_an_unusable_file_is_told_so_before_the_queue(
     client: Client, tmp_path: Path, kind: str, complaint: str
 ) -> None:
@@ -273,3 +425,71 @@ def test_the_endpoints_are_three_and_described(client: Client) -> None:
     named = [parameter["parameter_name"] for parameter in endpoints["/separate"]["parameters"]]
     assert named == ["audio", "instruction", "operation", "description"]
     assert all(endpoint["description"] for endpoint in endpoints.values())
+
+
+def test_an_assistant_finds_the_endpoints_as_tools_and_can_call_them(page: str) -> None:
+    async def ask() -> tuple[set[str], str]:
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamablehttp_client
+
+        async with (
+            streamablehttp_client(f"{page}gradio_api/mcp/") as (reader, writer, _),
+            ClientSession(reader, writer) as session,
+        ):
+            await session.initialize()
+            tools = await session.list_tools()
+            name = next(tool.name for tool in tools.tools if tool.name.endswith("parse"))
+            answer = await session.call_tool(name, {"text": "remove the dog barking"})
+            assert all(tool.description for tool in tools.tools)
+            return {tool.name.split("_")[-1] for tool in tools.tools}, str(answer.content)
+
+    names, answer = asyncio.run(ask())
+    assert names == {"separate", "parse", "mix"}
+    assert "dog barking" in answer
+    assert "remove" in answer
+
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def snippet(language: str, holding: str) -> str:
+    """The README's code block with certain words."""
+    return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL) if holding in text)
+
+
+def test_the_readmes_python_client_runs(page: str) -> None:
+    names: dict[str, Any] = {}
+    exec(snippet("python", "gradio_client").replace("http://127.0.0.1:7860", page), names)
+    assert Audio.load(names["target"]).duration_s == Audio.load(names["residual"]).duration_s
+    assert names["record"]["instruction"]["operation"] == "remove"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_readmes_curl_commands_run(page: str) -> None:
+    script = snippet("bash", "curl").replace("http://127.0.0.1:7860/", page)
+    answer = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
+    assert answer.rstrip().splitlines()[-2] == "event: complete"
+    assert "dog barking" in answer
+
+
+def test_the_readmes_address_for_assistants_is_the_pages(page: str) -> None:
+    server = json.loads(snippet("json", "mcpServers"))["mcpServers"]["hsm-tss"]["url"]
+    assert server == "http://127.0.0.1:7860/gradio_api/mcp/"
+
+
+def test_the_page_starts_with_the_language_model_it_is_told_and_shows_when_that_fails(
+    monkeypatch: pytest.MonkeyPatch, sound: str
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(HSM, "load", staticmethod(lambda *given: started.append(given)))
+    monkeypatch.setattr(app, "build_app", lambda *_: MagicMock())
+    app.main(["--language-model", "m", "--language-model-url", "http://127.0.0.1:9"])
+    assert started == [(None, "cpu", "m", "http://127.0.0.1:9")]
+
+    model = HSM.tiny()
+    model.parser = with_language_model(model.parser, "m", "http://127.0.0.1:9")
+    handlers = app.Handlers(model)
+    assert "not used" not in handlers.understood("remove the dog"), "the model is not asked at every key"
+    *_, data = handlers.separate(sound, "remove the dog")
+    assert "m was not used" in data["instruction"]["note"]
+    assert data["instruction"]["description"] == "dog"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -27,6 +28,8 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-ui-for-media-stream",  # the microphone is there, allowed, and beeps once a second
+    "--use-fake-device-for-media-stream",
 )
 
 
@@ -102,20 +105,27 @@ def wait_until_playable(page) -> None:
     """Wait until both sounds are decoded and the spectrograms are drawn."""
     page.wait_for_selector(".player .play:not([disabled])")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.player canvas')]"
+        "() => [...document.querySelectorAll('.player .lane canvas')]"
         ".every(canvas => canvas.width > 50 && canvas.height === 128)"
     )
 
 
-def separate_noise(page, folder: Path, duration_s: float = 3.0) -> None:
+def separate_noise(page, folder: Path, duration_s: float = 3.0, instruction: str = "remove the rain") -> None:
     """Upload noise of one channel with an RMS of 0.1 and ask for something."""
     noise = 0.1 * np.random.default_rng(0).normal(size=int(16_000 * duration_s))
     samples = np.convolve(noise, np.full(4, 0.5), mode="same")  # a browser's resampling takes the highest tones away
+    if page.locator("#recording audio").count():
+        page.locator("#recording").get_by_role("button", name="Clear").click()
     page.locator("#recording input[type=file]").set_input_files(str(Audio(samples, 16_000).save(folder / "mine.wav")))
     page.wait_for_selector("#recording audio", state="attached")
-    page.locator("#instruction textarea").fill("remove the rain")
+    page.locator("#instruction textarea").fill(instruction)
     page.locator("#instruction textarea").press("Enter")
     wait_until_playable(page)
+
+
+def wait_for_the_end(page) -> None:
+    """Wait until the last answer of a run is there: the visitor's list has it."""
+    page.wait_for_selector(".earlier li", state="attached")
 
 
 @pytest.mark.parametrize("page", [DESK, PHONE_AT_NIGHT], indirect=True, ids=["desk", "phone"])
@@ -206,13 +216,173 @@ def test_a_span_is_looped_by_its_bar_and_everything_comes_as_one_file(page, tmp_
     page.keyboard.press("Escape")
     assert page.locator(".player .unloop").is_hidden()
 
-    page.wait_for_selector("#bundle:not([disabled])")
-    with page.expect_download() as download:
-        page.click("#bundle")
+    wait_for_the_end(page)
+    for _ in range(2):  # and once more: it is made anew
+        with page.expect_download() as download:
+            page.click("#bundle")
+    assert download.value.suggested_filename == "mine.zip"
     download.value.save_as(tmp_path / "all.zip")
     with ZipFile(tmp_path / "all.zip") as bundle:
-        assert {"mine_target.wav", "mine_residual.wav", "times.csv", "separation.json"} < set(bundle.namelist())
+        assert {"mine_target.flac", "mine_residual.flac", "times.csv", "separation.json"} < set(bundle.namelist())
         assert "0.5,1.25,0.8,rain" in bundle.read("times.csv").decode()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as WAV: Target").click()
+    assert download.value.suggested_filename == "mine_target.wav"
+
+
+def test_a_list_of_sounds_comes_as_stems_with_gains_of_their_own(page, tmp_path: Path) -> None:
+    separate_noise(page, tmp_path, 2.0, "dog; rain; rest")
+    assert page.locator(".player .lane .name").all_inner_texts() == ["Mixture", "dog", "rain", "The rest"]
+    assert page.locator("#understood .operation").inner_text() == "Stems"
+    assert page.locator(".player .level input").count() == 3
+    page.locator(".player .seek").focus()
+    page.keyboard.press("4")
+    assert page.locator(".player .track input").nth(3).is_checked()
+    page.locator(".player .level input").nth(1).fill("6")
+    assert page.locator(".player .level output").nth(1).inner_text() == "+6 dB"
+    page.locator(".looks .of").select_option("rain")
+    assert page.locator(".player .map canvas").get_attribute("aria-label").startswith("Attention of rain")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as WAV: dog").click()
+    assert download.value.suggested_filename == "mine_1_dog.wav"
+
+
+def test_attention_of_every_layer_and_head_can_be_looked_at(page, tmp_path: Path) -> None:
+    separate_noise(page, tmp_path)
+    page.wait_for_function("() => document.querySelector('.player .map canvas').width > 10")
+    curves = set()
+    for layer in ("0", "1"):
+        for head in ("0", "1", "2"):
+            page.locator(".looks .layer").select_option(layer)
+            page.locator(".looks .attending").select_option(head)
+            curves.add(page.locator(".attention svg path").get_attribute("d"))
+            label = page.locator(".player .map canvas").get_attribute("aria-label")
+            assert f"layer {int(layer) + 1} of 2" in label
+    assert len(curves) == 6
+
+
+def test_the_pointer_over_the_map_names_the_clip_and_the_map_stays_put(page, tmp_path: Path) -> None:
+    places = []
+    for instruction in ("remove the rain", "extract a bell"):
+        separate_noise(page, tmp_path, 1.0, instruction)
+        page.wait_for_function(
+            "count => document.querySelectorAll('.earlier li').length === count", arg=len(places) + 1
+        )
+        wait_until_shown(page, "#bank img")
+        clips = page.evaluate("() => document.querySelector('#bank img').src")
+        tip = page.locator("#bank .tip")
+        box = page.locator("#bank img").bounding_box()
+        found = None
+        for row in range(4, 60):
+            for column in range(2, 40):
+                page.mouse.move(box["x"] + box["width"] * column / 40, box["y"] + box["height"] * row / 90)
+                if tip.is_visible():
+                    found = (row, column, tip.inner_text())
+                    break
+            if found:
+                break
+        assert found, clips
+        assert re.fullmatch(r"\w+ \d+ \(\w+\)", found[2])
+        places.append(found)
+    assert places[0] == places[1]
+
+
+def test_renderers_are_compared_blind_until_one_wants_to_know(page, tmp_path: Path) -> None:
+    page.get_by_role("button", name="Compare renderers").click()
+    page.get_by_label(app.TEXT_ALONE).check()
+    page.get_by_label("Blind").check()
+    separate_noise(page, tmp_path, 1.0)
+    names = page.locator(".player .lane .name")
+    assert names.all_inner_texts()[:3] == ["Mixture", "A", "B"]
+    assert page.locator(".player .compared canvas").first.is_hidden()
+    page.get_by_role("button", name="Tell which is which").click()
+    assert "Target by text alone" in names.all_inner_texts()
+    assert page.locator(".player .compared canvas").first.is_visible()
+
+
+def test_the_workbench_mixes_and_scores_against_the_truth(page, tmp_path: Path) -> None:
+    page.get_by_role("button", name="Workbench").click()
+    for name, seed in (("first", 0), ("second", 1)):
+        samples = 0.1 * np.random.default_rng(seed).normal(size=16_000).astype(np.float32)
+        path = str(Audio(samples, 16_000).save(tmp_path / f"{name}.wav"))
+        page.locator(f"#{name} input[type=file]").set_input_files(path)
+        page.wait_for_selector(f"#{name} audio", state="attached")
+    page.get_by_label("the second sound").check()
+    page.click("#mix")
+    page.wait_for_selector("#recording audio", state="attached")
+    page.locator("#instruction textarea").fill("extract the rain")
+    page.locator("#instruction textarea").press("Enter")
+    page.wait_for_selector("table.scores")
+    assert "the second sound" in page.locator("table.scores caption").inner_text()
+    rows = page.locator("table.scores tbody th").all_inner_texts()
+    assert rows[0] == "mixture, nothing done"
+    assert rows[-2:] == ["ideal ratio mask", "the truth itself"]
+
+
+def test_the_microphone_is_listened_to_live(page) -> None:
+    page.locator("#instruction textarea").fill("extract the beep")
+    page.get_by_role("button", name="Listen live").click()
+    page.locator("#microphone").get_by_role("button", name="Record").click()
+    page.wait_for_function("() => /^beep: −\\d+ dB$/.test(document.querySelector('.live .now')?.textContent)")
+    shown = "() => document.querySelector('.live .whole').getAttribute('d').split('V').length"
+    before = page.evaluate(shown)
+    page.wait_for_function(f"before => ({shown})() > before + 6", arg=before)
+    page.locator("#microphone").get_by_role("button", name="Stop").first.click()
+
+
+def test_a_link_with_the_settings_is_copied(page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#instruction textarea").fill("remove the rain")
+    page.click("#link")
+    page.get_by_role("button", name="Link copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.url
+    assert copied.endswith("?instruction=remove+the+rain")
+
+
+class Slow(HSM):
+    """A tiny model that takes its time at every stage until it is told to hurry."""
+
+    hurry: threading.Event
+
+    @staticmethod
+    def make() -> Slow:
+        slow = Slow.__new__(Slow)
+        slow.__dict__.update(HSM.tiny().__dict__, hurry=threading.Event())
+        return slow
+
+    def listen(self, audio, progress=None):  # type: ignore[no-untyped-def]
+        while not self.hurry.is_set():
+            progress("local features", 0.0)  # where a request that was given up ends
+            self.hurry.wait(0.1)
+        return super().listen(audio, progress)
+
+
+def test_cancelling_works_at_once_and_who_waits_sees_the_place_in_the_queue(browser, tmp_path: Path) -> None:
+    model = Slow.make()
+    blocks = app.build_app(model)
+    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
+    visitors = [browser.new_context(**DESK).new_page() for _ in range(2)]
+    for visitor in visitors:
+        visitor.set_default_timeout(PATIENCE_MS)
+        visitor.goto(address)
+        visitor.wait_for_selector("#separate")
+        choose_first_example(visitor)
+        if visitor is visitors[0]:
+            visitor.wait_for_selector("#report li.running")
+    first, second = visitors
+    second.wait_for_function("() => /queue: \\d+\\/\\d+/.test(document.querySelector('#report').innerText)")
+    first.click("#cancel")
+    first.get_by_text("Cancelled. Sound and instruction are still here.").wait_for()
+    assert first.locator("#instruction textarea").input_value()
+    second.wait_for_selector("#report li.running")  # the next one's turn has come
+    model.hurry.set()
+    wait_until_playable(second)
+    assert first.locator("#report li.running").count() == 0
+    assert first.get_by_text("Cancelled.").is_visible()
+    for visitor in visitors:
+        visitor.context.close()
+    blocks.close(verbose=False)
 
 
 def test_a_visitor_finds_earlier_instructions_again_and_nobody_else_does(page, browser, url: str, tmp_path) -> None:

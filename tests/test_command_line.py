@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hsm import HSM, Audio
+from hsm import HSM, Audio, bulk
 from hsm import __main__ as command
+from hsm.instruction.language_model import with_language_model
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +92,7 @@ def test_an_interrupt_leaves_no_half_file_and_the_next_run_goes_on(
         return tell
 
     with monkeypatch.context() as patched:
-        patched.setattr(command, "_teller", stop_at_b)
+        patched.setattr(bulk, "_teller", stop_at_b)
         assert command.main(run) == 130
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.json", "a.residual.wav", "a.target.wav"}
     capsys.readouterr()
@@ -120,3 +122,38 @@ def test_a_result_of_another_file_is_not_overwritten(tmp_path: Path, capsys: pyt
         path = noise(tmp_path / folder / "a.wav")
         assert command.main(["separate", str(path), "the dog", "-o", str(tmp_path / "out")]) == status
     assert "choose another folder" in str(lines_of(capsys)[1]["error"])
+
+
+def load_with_language_model(*given: str) -> HSM:
+    """The tiny model with the parser that the command line asked for."""
+    _, _, name, url = given
+    model = HSM.tiny()
+    model.parser = with_language_model(model.parser, name, url)
+    return model
+
+
+def test_a_language_model_reads_the_instruction_and_its_failure_is_told_in_the_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stub: Any
+) -> None:
+    monkeypatch.setattr(HSM, "load", staticmethod(load_with_language_model))
+    mixture = noise(tmp_path / "a.wav")
+    url = f"http://127.0.0.1:{stub.server_port}/v1"
+    request = ["separate", str(mixture), "remove the dog", "-o", str(tmp_path / "out"), "--language-model", "stub"]
+    stub.content = '{"operation": "extract", "description": "owl"}'
+    assert command.main([*request, "--language-model-url", url]) == 0
+    (read,) = lines_of(capsys)
+    assert (read["operation"], read["description"]) == ("extract", "owl")
+    assert "note" not in read
+    assert command.main([*request, "--language-model-url", "http://127.0.0.1:9"]) == 0
+    (failed,) = lines_of(capsys)
+    assert (failed["operation"], failed["description"]) == ("remove", "dog")
+    assert "stub was not used" in str(failed["note"])
+
+
+def test_an_instruction_that_is_not_english_is_told_in_the_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        command.main(["separate", str(noise(tmp_path / "a.wav")), "entferne den Hund bitte", "-o", str(tmp_path)]) == 0
+    )
+    assert "German" in str(lines_of(capsys)[0]["note"])

@@ -45,7 +45,7 @@ def change(values: dict[str, Any], part: str | None, key: str, remove: bool) -> 
 @pytest.mark.parametrize(
     ("part", "key", "remove", "told"),
     [
-        (None, "codec", False, r"config: unknown keys \['codec'\], missing keys \[\]"),
+        (None, "vocoder", False, r"config: unknown keys \['vocoder'\], missing keys \[\]"),
         (None, "mask", True, r"config: unknown keys \[\], missing keys \['mask'\]"),
         ("audiomae", "depth", False, r"config.audiomae: unknown keys \['depth'\]"),
         ("text", "max_tokens", True, r"config.text: .*missing keys \['max_tokens'\]"),
@@ -93,6 +93,8 @@ def test_the_other_configurations_can_be_built(config: Any) -> None:
         "global_separator",
         "local_separator",
         "mask",
+        "codec",
+        "decoder",
         "instruction",
     }
     total = sum(count(module) for module in modules.values())

@@ -38,7 +38,7 @@ def separated(named: np.ndarray, operation: Operation = "extract", other_level: 
         instruction=Instruction(operation, "whistle"),
         options=SeparationOptions(),
         attention=np.full(512, 1 / 512, dtype=np.float32),
-        attention_heads=np.full((1, 512), 1 / 512, dtype=np.float32),
+        attention_layers=np.full((1, 1, 512), 1 / 512, dtype=np.float32),
         global_mixture=feature,
         global_target=feature,
         text_embedding=feature,
@@ -96,7 +96,7 @@ def test_only_pauses_shorter_than_the_gap_are_filled() -> None:
 
 
 def test_the_csv_reads_back_what_was_found() -> None:
-    text = events_csv((Event(1.0, 2.5, 0.9), Event(3.0, 4.0, 0.5)), 'dog, "barking"')
+    text = events_csv({'dog, "barking"': (Event(1.0, 2.5, 0.9), Event(3.0, 4.0, 0.5))})
     rows = list(csv.DictReader(text.splitlines()))
     assert [float(row["start_s"]) for row in rows] == [1.0, 3.0]
     assert rows[0] == {"start_s": "1.0", "end_s": "2.5", "confidence": "0.9", "sound": 'dog, "barking"'}

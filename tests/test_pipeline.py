@@ -68,12 +68,23 @@ def test_attention_is_a_distribution_over_512_patches_and_zero_beyond_the_clip(
     found = tiny_model.separate(make_sound(duration_s), ASKED)
     assert found.attention.shape == (PATCHES,)
     assert found.attention_heads.shape == (2, PATCHES)
-    for attention in (found.attention, *found.attention_heads):
+    assert found.attention_layers.shape == (tiny_model.config.local_separator.layers, 2, PATCHES)
+    assert not np.allclose(found.attention_layers[0], found.attention_layers[-1], rtol=1e-3)
+    for attention in (found.attention, *found.attention_heads, *found.attention_layers[0]):
         assert attention.min() >= 0
         assert attention.sum() == pytest.approx(1, abs=1e-5)
     columns = -(-round(duration_s * RATE_HZ) // COLUMN_SAMPLES)
     assert (found.attention[: columns * PATCH_BANDS] > 0).all()
     assert not found.attention[columns * PATCH_BANDS :].any()
+
+
+def test_a_given_global_feature_takes_the_place_of_the_predicted_one(tiny_model: HSM, make_sound: MakeSound) -> None:
+    mixture = make_sound(2.0)
+    usual = tiny_model.separate(mixture, ASKED)
+    same = tiny_model.separate(mixture, ASKED, global_target=usual.global_target)
+    np.testing.assert_allclose(same.attention_layers, usual.attention_layers, atol=1e-6)
+    other = tiny_model.separate(mixture, ASKED, global_target=5 * np.ones_like(usual.global_target))
+    assert np.abs(other.attention_layers - usual.attention_layers).max() > 1e-6
 
 
 def test_a_longer_sound_has_attention_over_all_of_it(tiny_model: HSM, make_sound: MakeSound) -> None:

@@ -5,37 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
+from coded_files import RATE_HZ, TONE, coded
 
 from hsm import Audio, HSMError
 from hsm.reading import open_sound, survey
-
-RATE_HZ = 48_000
-TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ + 77) / RATE_HZ)).astype(np.float32)
-
-
-def coded(path: Path, codec: str, channels: int = 2, video: bool = False, sound: bool = True) -> Path:
-    """The tone as a file of FFmpeg's, with a picture track where asked."""
-    layout = "stereo" if channels == 2 else "mono"
-    with av.open(str(path), "w") as container:
-        if video:
-            picture = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
-        if sound:
-            track = container.add_stream(codec, rate=RATE_HZ, layout=layout)
-        if video:
-            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")
-            container.mux([*picture.encode(frame), *picture.encode(None)])
-        if sound:
-            for begin in range(0, TONE.size, 1_000):
-                block = np.ascontiguousarray(np.tile(TONE[begin : begin + 1_000], (channels, 1)))
-                frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-                frame.sample_rate, frame.pts = RATE_HZ, begin
-                container.mux(track.encode(frame))
-            container.mux(track.encode(None))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -123,10 +99,33 @@ def test_a_file_that_was_cut_off_is_refused_where_its_format_tells(tmp_path: Pat
         survey(open_sound(path))
 
 
-def test_a_wav_that_was_cut_off_is_taken_as_far_as_it_goes(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", TONE, RATE_HZ, subtype="PCM_16")
-    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[: 44 + 2 * 1_000])
-    assert survey(open_sound(tmp_path / "a.wav")).length_samples == 1_000
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.w64", "a.mp3", "a.ogg", "a.opus", "a.mka"])
+def test_a_file_that_was_cut_off_is_taken_as_far_as_it_goes_and_says_so(tmp_path: Path, name: str) -> None:
+    path, noise = tmp_path / name, np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE_HZ)
+    if name == "a.mka":
+        coded(path, "flac")
+    elif name == "a.opus":
+        soundfile.write(path, noise, RATE_HZ, format="OGG", subtype="OPUS")
+    else:
+        soundfile.write(path, noise, RATE_HZ)
+    assert survey(open_sound(path)).warning == "", "it is whole"
+    whole = open_sound(path).told_s
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    extent = survey(open_sound(path))
+    assert 0 < extent.length_samples < 0.8 * whole * RATE_HZ
+    assert extent.warning.startswith("the file seems cut off: ")
+    told = "without the mark of its end" if name in ("a.ogg", "a.opus") else f"of the {whole:.2f} s"
+    assert told in extent.warning
+
+
+def test_a_wav_that_was_streamed_and_so_tells_no_size_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, TONE, RATE_HZ, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = b"\xff" * 4
+    path.write_bytes(data)
+    extent = survey(open_sound(path))
+    assert (extent.length_samples, extent.warning) == (TONE.size, "")
 
 
 def test_samples_that_are_no_numbers_are_counted(tmp_path: Path) -> None:

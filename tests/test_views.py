@@ -21,19 +21,25 @@ from hsm.views import (
     attention_alt,
     attention_figure,
     attention_grid,
+    attention_layers,
     bank_alt,
     bank_figure,
+    bank_points,
     colour_table,
     empty_report,
     events_table,
     level_bytes,
+    marks,
     mel_db,
     player_record,
     save_bundle,
     save_figure,
+    scores_table,
+    separation_tracks,
     spectrogram_alt,
     spectrogram_figure,
     stage_report,
+    stem_tracks,
     understood_line,
 )
 from hsm.views.spectrograms import MOST_COLUMNS, RANGE_DB, band_hz, band_of, track_names
@@ -65,12 +71,18 @@ def some_separation(duration_s: float = 4.0, rate_hz: int = 16_000, channels: in
         instruction=Instruction("extract", "whistle"),
         options=SeparationOptions(),
         attention=attention.reshape(-1),
-        attention_heads=attention.reshape(1, -1),
+        attention_layers=attention.reshape(1, 1, -1),
         global_mixture=feature,
         global_target=-feature,
         text_embedding=feature,
         mask=np.ones((-(-int(duration_s * 100) // 16) * 5 + 1, 513), dtype=np.float32),
     )
+
+
+def drawn_spectrograms(separation: Separation, palette=LIGHT):
+    tracks = separation_tracks(separation, {})
+    names = [track.name for track in tracks]
+    return spectrogram_figure(names, level_bytes(tracks), separation.mixture.duration_s, palette)
 
 
 def test_a_tone_is_brightest_at_its_own_frequency() -> None:
@@ -90,7 +102,7 @@ def test_halving_the_level_lowers_the_spectrogram_by_six_db() -> None:
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_spectrograms_share_time_axis_and_colour_scale(duration_s: float, palette) -> None:
     separation = some_separation(duration_s)
-    figure = spectrogram_figure(separation, palette)
+    figure = drawn_spectrograms(separation, palette)
     *rows, bar = figure.axes
     assert len(rows) == 3
     for axes in rows:
@@ -108,11 +120,11 @@ def test_a_silent_residual_is_drawn_at_the_bottom_of_the_scale() -> None:
     separation = some_separation()
     silence = Audio(np.zeros_like(separation.mixture.samples), separation.mixture.rate_hz)
     silent = replace(separation, residual=silence, target=separation.mixture)
-    figure = spectrogram_figure(silent)
+    figure = drawn_spectrograms(silent)
     drawn = np.asarray(figure.axes[2].images[0].get_array())
     assert np.isfinite(drawn).all()
     assert drawn.max() < -50
-    assert "residual 0%" in spectrogram_alt(silent)
+    assert "everything else, 0%" in spectrogram_alt(separation_tracks(silent, {}))
 
 
 def test_ten_minutes_are_thinned_to_what_a_picture_can_show() -> None:
@@ -121,7 +133,7 @@ def test_ten_minutes_are_thinned_to_what_a_picture_can_show() -> None:
 
 
 def test_stereo_at_another_rate_is_drawn_too() -> None:
-    figure = spectrogram_figure(some_separation(2.0, rate_hz=44_100, channels=2))
+    figure = drawn_spectrograms(some_separation(2.0, rate_hz=44_100, channels=2))
     assert figure.axes[0].get_xlim() == pytest.approx((0.0, 2.0))
 
 
@@ -164,20 +176,31 @@ def test_a_feature_of_the_bank_is_placed_among_its_own_class() -> None:
 
 def test_a_bank_too_small_for_tsne_is_drawn_all_the_same() -> None:
     bank = some_bank(clips_each=1, classes=3)
-    bank_figure(BankMap.fit(bank), some_separation()).canvas.draw()
+    bank_figure(BankMap.fit(bank), marks(some_separation())).canvas.draw()
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_the_bank_figure_names_frequent_classes_and_the_three_marks(palette) -> None:
-    figure = bank_figure(BankMap.fit(some_bank()), some_separation(), palette)
+    figure = bank_figure(BankMap.fit(some_bank()), marks(some_separation()), palette)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[:4] == ["mixture", "predicted target", "description (text)", "other classes"]
     assert len(names) == 4 + len(palette.classes)
 
 
 def test_the_words_for_the_bank_name_every_mark() -> None:
-    words = bank_alt(BankMap.fit(some_bank()), some_separation())
-    assert all(mark in words for mark in ("mixture near", "predicted target near", "description (text) near"))
+    words = bank_alt(BankMap.fit(some_bank()), marks(some_separation(), np.ones(WIDTH, dtype=np.float32)))
+    assert all(f"{mark} near" in words for mark in ("mixture", "predicted target", "description (text)", "true target"))
+
+
+def test_a_clip_is_named_where_it_is_drawn(tmp_path: Path) -> None:
+    bank_map = BankMap.fit(some_bank())
+    figure = bank_figure(bank_map, marks(some_separation()))
+    save_figure(figure, tmp_path / "map.png")
+    points = bank_points(bank_map, figure)
+    right, top = bank_map.positions[:, 0].argmax(), bank_map.positions[:, 1].argmax()
+    assert max(points, key=lambda point: point[0]) == points[right]
+    assert min(points, key=lambda point: point[1]) == points[top]
+    assert points[0][2] == "clip 0 (class 0)"
 
 
 def test_a_saved_figure_is_a_png(tmp_path: Path) -> None:
@@ -190,6 +213,12 @@ def test_track_names_say_which_of_the_two_holds_the_named_sound() -> None:
     assert track_names(separation) == ("Target: whistle", "Residual: everything else")
     removal = replace(separation, instruction=Instruction("remove", "whistle"))
     assert track_names(removal) == ("Target: without whistle", "Residual: whistle, taken out")
+
+
+def test_what_was_special_about_an_instruction_is_said_beside_it() -> None:
+    line = understood_line(Instruction("remove", "dog", note="The language model <x> was not used."))
+    assert "The language model &lt;x&gt; was not used." in line
+    assert "note" not in understood_line(Instruction("remove", "dog"))
 
 
 def test_what_a_visitor_typed_cannot_become_markup() -> None:
@@ -211,7 +240,7 @@ def test_the_report_marks_done_running_and_waiting_stages() -> None:
 def test_levels_are_bytes_on_the_scale_of_the_mixture() -> None:
     separation = some_separation()
     silence = Audio(np.zeros_like(separation.mixture.samples), separation.mixture.rate_hz)
-    levels = level_bytes(replace(separation, target=separation.mixture, residual=silence))
+    levels = level_bytes(separation_tracks(replace(separation, target=separation.mixture, residual=silence), {}))
     assert levels.shape == (3, 400, MEL_BANDS)
     assert levels[0].max() == 255
     np.testing.assert_array_equal(levels[0], levels[1])
@@ -221,7 +250,7 @@ def test_levels_are_bytes_on_the_scale_of_the_mixture() -> None:
 def test_half_the_amplitude_is_six_db_fewer_in_bytes() -> None:
     separation = some_separation()
     half = Audio(separation.mixture.samples / 2, separation.mixture.rate_hz)
-    levels = level_bytes(replace(separation, target=half)).astype(float)
+    levels = level_bytes(separation_tracks(replace(separation, target=half), {})).astype(float)
     loud = levels[0] > 200
     np.testing.assert_allclose((levels[0] - levels[1])[loud] * RANGE_DB / 255, 6.02, atol=0.3)
 
@@ -235,11 +264,42 @@ def test_a_band_lies_where_its_frequency_does() -> None:
 
 def test_the_player_gets_plain_data() -> None:
     separation = some_separation()
-    record = player_record(separation, (Event(1.0, 2.0, 0.5),))
+    others = {"text alone": separation}
+    tracks = separation_tracks(separation, others)
+    record = player_record(tracks, {"whistle": separation}, {"whistle": (Event(1.0, 2.0, 0.5),)})
     json.dumps(record)
-    assert record["events"] == [{"start_s": 1.0, "end_s": 2.0, "confidence": 0.5}]
-    assert (record["duration_s"], len(record["bands_hz"]), len(record["attention"])) == (4.0, MEL_BANDS, 25)
-    assert record["tracks"] == ["Mixture", "Target: whistle", "Residual: everything else"]
+    assert record["spans"] == [{"sound": "whistle", "events": [{"start_s": 1.0, "end_s": 2.0, "confidence": 0.5}]}]
+    assert (record["duration_s"], len(record["bands_hz"]), record["attention"]["columns"]) == (4.0, MEL_BANDS, 25)
+    assert record["tracks"] == [
+        {"name": "Mixture", "plays": [0, 1]},
+        {"name": "Target: whistle", "plays": [0]},
+        {"name": "Residual: everything else", "plays": [1]},
+        {"name": "Target by text alone", "plays": [2]},
+    ]
+    looks = attention_layers([separation, separation])
+    assert looks.shape == (2, 1, 1, 25, 8)
+    assert looks[1, 0, 0, 5, 3] == 1.0
+
+
+def test_stems_and_the_rest_are_tracks_that_the_mixture_plays_together() -> None:
+    separation = some_separation()
+    tracks = stem_tracks([separation, replace(separation, target=separation.residual)])
+    assert [track.plays for track in tracks] == [(0, 1, 2), (0,), (1,), (2,)]
+    np.testing.assert_allclose(tracks[-1].sound.samples, 0.0, atol=1e-6)
+
+
+def test_the_true_attention_is_drawn_beside_the_predicted_one() -> None:
+    separation = some_separation()
+    figure = attention_figure(separation, LIGHT, replace(separation, attention=separation.attention[::-1]))
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[1:] == ["From the predicted global feature", "From the true target's global feature"]
+
+
+def test_the_table_of_scores_escapes_what_was_typed() -> None:
+    row = {"sdri": 10.234, "si_sdr": 9.0, "mel_psnr": 30.0, "lsd": 0.5}
+    table = scores_table({"this separation": row}, "<b>dog</b>")
+    assert "<td>10.23</td>" in table
+    assert "<b>" not in table
 
 
 def test_the_table_of_spans_escapes_what_was_typed_and_says_when_there_is_none() -> None:
@@ -249,11 +309,14 @@ def test_the_table_of_spans_escapes_what_was_typed_and_says_when_there_is_none()
     assert "No span" in events_table((), "dog")
 
 
-def test_the_bundle_holds_files_spectrograms_and_a_record(tmp_path: Path) -> None:
+def test_the_bundle_holds_sounds_as_flac_and_files_as_they_are(tmp_path: Path) -> None:
     separation = some_separation()
     target = separation.target.save(tmp_path / "clip_target.wav")
-    with ZipFile(save_bundle(separation, [target], tmp_path / "clip.zip")) as bundle:
-        assert set(bundle.namelist()) == {"clip_target.wav", "spectrograms.png", "separation.json"}
-        assert bundle.read("spectrograms.png").startswith(b"\x89PNG")
-        assert bundle.read("clip_target.wav") == target.read_bytes()
-        assert json.loads(bundle.read("separation.json"))["instruction"]["description"] == "whistle"
+    loud = Audio(10 * separation.target.samples, 16_000).save(tmp_path / "loud.wav")
+    times = tmp_path / "times.csv"
+    times.write_text("start_s\n")
+    with ZipFile(save_bundle([target, loud], [times], tmp_path / "clip.zip")) as bundle:
+        assert set(bundle.namelist()) == {"clip_target.flac", "loud.wav", "times.csv"}
+        assert bundle.read("loud.wav") == loud.read_bytes(), "a FLAC could not hold its peaks"
+        assert len(bundle.read("clip_target.flac")) < target.stat().st_size
+    assert {path.name for path in tmp_path.iterdir()} == {"clip_target.wav", "loud.wav", "times.csv", "clip.zip"}

@@ -40,17 +40,45 @@ function drawFrequencies(body, ticks) {
   });
 }
 
-function drawAttention(svg, { attention, column_s, duration_s }) {
-  const even = 1 / attention.length;
-  const top = Math.max(1.1 * Math.max(...attention), 2 * even);
+// Attention (columns, 8) as a curve over time, its sum over the bands.
+function drawCurve(svg, grid, { even, column_s }, duration_s) {
+  const curve = grid.map((bands) => bands.reduce((sum, share) => sum + share, 0));
+  const top = Math.max(1.1 * Math.max(...curve), 2 * even);
   svg.setAttribute("viewBox", `0 0 ${duration_s} 1`);
-  const steps = attention.map((share, i) => `V${1 - share / top}H${Math.min(duration_s, (i + 1) * column_s)}`);
+  const steps = curve.map((share, i) => `V${1 - share / top}H${Math.min(duration_s, (i + 1) * column_s)}`);
   svg.querySelector("path").setAttribute("d", `M0,1${steps.join("")}V1Z`);
   const line = { x1: 0, x2: duration_s, y1: 1 - even / top, y2: 1 - even / top };
   Object.entries(line).forEach(([name, value]) => svg.querySelector("line").setAttribute(name, value));
 }
 
-function drawEvents(body, { events, duration_s, sound }, chosen) {
+// The same as a picture of one pixel a patch, low bands at the bottom.
+function drawMap(canvas, grid, { column_s }, duration_s) {
+  const bands = grid[0].length;
+  const most = Math.max(...grid.map((patches) => Math.max(...patches))) || 1;
+  canvas.width = grid.length;
+  canvas.height = bands;
+  canvas.style.width = percent(grid.length * column_s / duration_s); // the last column may reach behind the end
+  const picture = new ImageData(grid.length, bands);
+  grid.forEach((patches, column) => patches.forEach((share, band) => {
+    const pixel = 4 * ((bands - 1 - band) * grid.length + column);
+    picture.data.set([255, 159, 69, Math.round(255 * Math.sqrt(share / most))], pixel);
+  }));
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+}
+
+// One row of spans for each named sound.
+function drawSpans(rows, { spans, duration_s }, chosen) {
+  rows.replaceChildren(...spans.map(({ sound, events }) => {
+    const row = make("div", { class: "row events" });
+    const title = spans.length > 1 ? sound : "active";
+    const body = make("div", { class: "body" });
+    row.append(make("span", { class: "gutter", title: `When it sounds: ${sound}` }, title), body);
+    drawEvents(body, events, sound, duration_s, chosen);
+    return row;
+  }));
+}
+
+function drawEvents(body, events, sound, duration_s, chosen) {
   body.replaceChildren(...events.map((event) => {
     const says = `${sound}: ${event.start_s.toFixed(2)} to ${event.end_s.toFixed(2)} s, confidence ${event.confidence.toFixed(2)}`;
     const bar = make("button", { type: "button", title: `${says}. Loop it.`, "aria-label": `Loop ${says}` });
@@ -74,4 +102,26 @@ function drawTimes(body, duration_s) {
     marks.push(mark);
   }
   body.replaceChildren(...marks);
+}
+
+// A row of the player; its slider is there where the track is one sound.
+function makeLane({ name, plays }, track, url, saved) {
+  const lane = make("div", { class: "lane" });
+  const head = make("div", { class: "head" });
+  const label = make("label", { class: "track" });
+  const radio = make("input", { type: "radio", name: "player-track", value: track });
+  label.append(radio, ...(track < 9 ? [make("kbd", {}, `${track + 1}`)] : []), make("span", { class: "name", title: name }, name));
+  head.append(label);
+  if (plays.length === 1) {
+    const level = make("label", { class: "level" });
+    level.append(
+      make("input", { type: "range", min: -24, max: 24, step: 1, value: 0, "aria-label": `Level in dB: ${name}` }),
+      make("output", {}, "0 dB"),
+    );
+    head.append(make("a", { class: "save", href: url, download: saved, title: `Download: ${name}`, "aria-label": `Download as WAV: ${name}` }, "WAV ↓"), level);
+  }
+  const body = make("div", { class: "body" });
+  body.append(make("canvas", { role: "img", "aria-label": name }));
+  lane.append(head, body);
+  return lane;
 }

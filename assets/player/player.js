@@ -2,18 +2,18 @@
 const CLICK_PIXELS = 4; // a pointer that moves no further is a click
 const SHORTEST_LOOP_S = 0.05;
 const STEP_S = 1;
+const BANDS_SEEN = 8; // of the attention
 
 const one = (selector) => element.querySelector(selector);
 const all = (selector) => [...element.querySelectorAll(selector)];
 const player = one(".player");
-const canvases = all("canvas");
-const radios = all("input[name=track]");
-const sliders = all(".level input");
 const colours = props.colours;
+const looks = ["of", "layer", "attending"].map((name) => one(`.looks .${name}`));
 let shown = null; // the record that is shown
-let levels = null; // (3, columns, 128) bytes
+let levels = null; // (tracks, columns, 128) bytes
+let attention = null; // (names, layers, heads, columns, 8)
+let radios = [];
 
-radios.forEach((radio) => { radio.name = `track-${element.id}`; });
 one(".colours").style.background = `linear-gradient(90deg, ${
   [0, 51, 102, 153, 204, 255].map((level) => `#${colours.substr(6 * level, 6)}`).join(", ")})`;
 
@@ -87,21 +87,40 @@ function unloop() {
 }
 
 function hear(track) {
+  if (!radios[track]) return;
   radios[track].checked = true;
-  stems.hear(track);
+  stems.hear(shown.tracks[track].plays);
 }
 
-function setLevel(stem, level_db) {
-  sliders[stem].value = level_db;
-  all(".level output")[stem].textContent = `${level_db > 0 ? "+" : ""}${level_db} dB`;
+function setLevel(level, stem, level_db) {
+  level.querySelector("input").value = level_db;
+  level.querySelector("output").textContent = `${level_db > 0 ? "+" : ""}${level_db} dB`;
   stems.level(stem, level_db);
+}
+
+// The attention that is chosen, (columns, 8); the last head in the list is the mean of all.
+function look() {
+  if (!attention) return;
+  const { layers, heads, columns, names } = shown.attention;
+  const [of, layer, head] = looks.map((select) => Number(select.value));
+  const chosen = head < heads ? [head] : [...Array(heads).keys()];
+  const grid = Array.from({ length: columns }, (_, column) => Array.from({ length: BANDS_SEEN }, (__, band) => chosen.reduce(
+    (sum, one) => sum + attention[(((of * layers + layer) * heads + one) * columns + column) * BANDS_SEEN + band], 0) / chosen.length));
+  drawCurve(one(".attention svg"), grid, shown.attention, shown.duration_s);
+  drawMap(one(".map canvas"), grid, shown.attention, shown.duration_s);
+  one(".map canvas").setAttribute("aria-label", `Attention of ${names[of]} over time and 8 bands: `
+    + `layer ${layer + 1} of ${layers}, ${head < heads ? `head ${head + 1}` : "mean of the heads"}`);
+}
+
+function offer(select, texts, chosen) {
+  select.replaceChildren(...texts.map((text, i) => make("option", { value: i }, text)));
+  select.value = chosen;
+  select.parentNode.hidden = texts.length < 2;
 }
 
 const keys = {
   " ": play,
-  1: () => hear(0),
-  2: () => hear(1),
-  3: () => hear(2),
+  ...Object.fromEntries([...Array(9).keys()].map((track) => [track + 1, () => hear(track)])),
   "[": () => loop(stems.now_s, stems.region?.end_s ?? shown.duration_s),
   "]": () => loop(stems.region?.start_s ?? 0, stems.now_s),
   Escape: unloop,
@@ -115,19 +134,16 @@ const seekKeys = {
 
 player.addEventListener("keydown", (event) => {
   if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
-  const onInput = event.target.matches("input");
+  const onInput = event.target.matches("input, select");
   const action = keys[event.key] ?? (onInput ? undefined : seekKeys[event.key]);
-  if (!action || (event.key === " " && event.target.matches("button"))) return; // a button presses itself
+  if (!action || (event.key === " " && event.target.matches("button, select, a"))) return; // a button presses itself
   event.preventDefault();
   action();
 });
 one(".play").addEventListener("click", play);
 one(".unloop").addEventListener("click", () => { unloop(); one(".play").focus(); });
-radios.forEach((radio, track) => radio.addEventListener("change", () => hear(track)));
-sliders.forEach((slider, stem) => {
-  slider.addEventListener("input", () => setLevel(stem, Number(slider.value)));
-  slider.addEventListener("dblclick", () => setLevel(stem, 0));
-});
+looks.forEach((select) => select.addEventListener("change", look));
+one(".reveal").addEventListener("click", () => { player.classList.remove("blind"); showNames(false); });
 
 // --- Click, drag and hover on everything that has the axis of time ---
 
@@ -138,7 +154,7 @@ const shareAt = (body, event) => {
 
 function read(track, body, event) {
   const box = body.getBoundingClientRect();
-  const columns = levels.length / 3 / BANDS;
+  const columns = levels.length / shown.tracks.length / BANDS;
   const share = shareAt(body, event);
   const column = Math.min(columns - 1, Math.floor(share * columns));
   const band = Math.min(BANDS - 1, Math.max(0, Math.floor((1 - (event.clientY - box.top) / box.height) * BANDS)));
@@ -147,8 +163,7 @@ function read(track, body, event) {
   return `${(share * shown.duration_s).toFixed(2)} s · ${shown.bands_hz[band].toLocaleString("en")} Hz · ${level_db}`;
 }
 
-[...all(".lane .body"), one(".attention .body"), one(".seek")].forEach((body) => {
-  const track = all(".lane .body").indexOf(body);
+function makeSeekable(body, track = -1) {
   let from = null;
   body.addEventListener("pointerdown", (event) => {
     if (!shown || event.button !== 0) return;
@@ -177,39 +192,75 @@ function read(track, body, event) {
   });
   body.addEventListener("pointercancel", () => { from = null; showLoop(stems.region); });
   body.addEventListener("pointerleave", () => { one(".readout").textContent = ""; });
-});
+}
+[one(".attention .body"), one(".map .body"), one(".seek")].forEach((body) => makeSeekable(body));
 
 // --- A result arrives ---
+
+function showLanes(record) {
+  const lanes = record.tracks.map((track, number) => {
+    const stem = track.plays[0];
+    const lane = makeLane(track, number, record.files[stem], record.saved[stem]);
+    const level = lane.querySelector(".level");
+    level?.addEventListener("input", (event) => setLevel(level, stem, Number(event.target.value)));
+    level?.addEventListener("dblclick", () => setLevel(level, stem, 0));
+    lane.querySelector("input").addEventListener("change", () => hear(number));
+    makeSeekable(lane.querySelector(".body"), number);
+    return lane;
+  });
+  one(".lanes").replaceChildren(...lanes);
+  radios = all(".track input");
+}
+
+// Not knowing which renderer made what: the tracks to be compared get letters, and no pictures.
+function showNames(blind) {
+  player.classList.toggle("blind", blind);
+  one(".reveal").hidden = !blind;
+  all(".lane").forEach((lane, number) => {
+    const { name, letter } = shown.tracks[number];
+    lane.classList.toggle("compared", Boolean(letter));
+    lane.querySelector(".name").textContent = blind && letter ? letter : name;
+  });
+}
 
 async function arrive() {
   stems.reset();
   shown = props.value;
-  levels = null;
+  levels = attention = null;
   one(".play").disabled = true;
   complain("");
   showLoop(null);
-  hear(0);
-  [0, 1].forEach((stem) => setLevel(stem, 0));
   show();
   if (!shown) return;
   const record = shown;
+  showLanes(record);
+  showNames(record.blind);
+  hear(0);
   one(".whole").textContent = clock(record.duration_s);
   one(".quietest").textContent = `−${record.range_db}`;
   one(".seek").setAttribute("aria-valuemax", record.duration_s.toFixed(1));
-  all(".track .name").forEach((name, track) => { name.textContent = record.tracks[track]; });
   all(".lane .body").forEach((body) => drawFrequencies(body, record.ticks));
-  drawAttention(one(".attention svg"), record);
-  drawEvents(one(".events .body"), record, hearSpan);
+  const { names, layers, heads } = record.attention;
+  const count = (number) => Array.from({ length: number }, (_, i) => `${i + 1} of ${number}`);
+  offer(looks[0], names, 0);
+  offer(looks[1], count(layers), layers - 1);
+  offer(looks[2], [...count(heads), "all, their mean"], heads);
+  drawSpans(one(".spans"), record, hearSpan);
   drawTimes(one(".seek"), record.duration_s);
-  canvases.forEach((canvas, track) => canvas.setAttribute("aria-label", track ? record.tracks[track] : record.alt));
-  fetch(record.levels.url).then((answer) => answer.arrayBuffer()).then((bytes) => {
+  one(".lane canvas").setAttribute("aria-label", record.alt);
+  const get = (url) => fetch(url).then((answer) => answer.arrayBuffer());
+  Promise.all([get(record.levels), get(record.looks)]).then(([levelBytes, lookBytes]) => {
     if (record !== shown) return;
-    levels = new Uint8Array(bytes);
-    const length = levels.length / 3;
-    canvases.forEach((canvas, track) => drawLevels(canvas, levels.subarray(track * length, (track + 1) * length), colours));
+    levels = new Uint8Array(levelBytes);
+    attention = new Float32Array(lookBytes);
+    const length = levels.length / record.tracks.length;
+    all(".lane canvas").forEach((canvas, track) => drawLevels(canvas, levels.subarray(track * length, (track + 1) * length), colours));
+    look();
   });
   try {
-    one(".play").disabled = !await stems.load([record.target.url, record.residual.url]);
+    if (!await stems.load(record.files)) return;
+    hear(radios.findIndex((radio) => radio.checked));
+    one(".play").disabled = false;
   } catch (error) {
     complain(`This browser cannot play the result (${error.message}). Download it below.`);
   }

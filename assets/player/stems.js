@@ -1,6 +1,5 @@
-// Target and residual as two sounds in step. They add up to the mixture sample by sample, so the mixture is
-// both at once: every switch is a change of two gains, and nothing ever has to start again.
-const MIXTURE = 0;
+// Several sounds in step. Some of them add up to the mixture sample by sample, so the mixture is all of these
+// at once: every switch is a change of gains, and nothing ever has to start again.
 const RAMP_S = 0.01;
 const LEAD_S = 0.02; // both sounds are told to start a moment ahead, so that they start together
 const FADE_S = 0.005; // at the edges of what is played, against clicks
@@ -19,8 +18,8 @@ class Stems {
     this.loading = (this.loading ?? 0) + 1;
     this.position_s = 0;
     this.region = null;
-    this.track = MIXTURE;
-    this.levels_db = [0, 0];
+    this.plays = []; // numbers of the sounds that are heard
+    this.levels_db = [];
   }
 
   async load(urls) {
@@ -50,8 +49,7 @@ class Stems {
   }
 
   gain(stem) {
-    const heard = this.track === MIXTURE || this.track === stem + 1;
-    return heard ? 10 ** (this.levels_db[stem] / 20) : 0;
+    return this.plays.includes(stem) ? 10 ** ((this.levels_db[stem] ?? 0) / 20) : 0;
   }
 
   play() {
@@ -111,8 +109,8 @@ class Stems {
     this.again(() => { this.region = region; });
   }
 
-  hear(track) {
-    this.track = track;
+  hear(plays) {
+    this.plays = plays;
     this.ramp();
   }
 

@@ -1,8 +1,6 @@
 // What this visitor asked for before, kept in the browser; the newest is also put into the page's address.
 const PLACE = "hsm-tss.earlier";
 const MOST = 20;
-const SETTINGS = ["instruction", "operation", "description"];
-
 let entries = [];
 try {
   entries = JSON.parse(localStorage.getItem(PLACE)) ?? [];
@@ -33,14 +31,6 @@ function keep() {
     localStorage.setItem(PLACE, JSON.stringify(entries));
   } catch {} // forbidden: they last as long as the page
   show();
-}
-
-function writeAddress(entry) {
-  const address = new URL(location.href);
-  SETTINGS.forEach((name) => address.searchParams.delete(name));
-  SETTINGS.filter((name) => entry[name] && entry[name] !== "as understood")
-    .forEach((name) => address.searchParams.set(name, entry[name]));
-  history.replaceState(history.state, "", address);
 }
 
 element.querySelector(".forget").addEventListener("click", () => {

@@ -1,4 +1,4 @@
-// What a shared address asks for: ?instruction=get+the+dog&operation=remove&description=dog; `earlier.js` writes it.
+// What a shared address asks for: ?instruction=get+the+dog&operation=remove&description=dog; `address.js` writes it.
 () => {
   const given = new URLSearchParams(location.search);
   const text = (name) => (given.get(name) ?? "").slice(0, 1000);

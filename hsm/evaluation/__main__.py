@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,22 +13,25 @@ from typing import Any
 import torch
 
 from hsm.errors import HSMError
-from hsm.evaluation import instructions
+from hsm.evaluation import codec, instructions, renderers
 from hsm.evaluation.benchmarks import run
 from hsm.evaluation.lists import LISTS
 from hsm.evaluation.mixing import is_audible
-from hsm.evaluation.pairs import draw_pairs
-from hsm.evaluation.rows import Separator
-from hsm.evaluation.tables import insert, markdown, provenance_line, summarise, write
+from hsm.evaluation.pairs import Pair, draw_pairs
+from hsm.evaluation.rows import Judge, Separator
+from hsm.evaluation.tables import markdown, provenance_line, summarise, write
 from hsm.evaluation.tagger import Tagger
-from hsm.manifest import read_manifest
+from hsm.manifest import Clip, read_manifest
+from hsm.readme import insert
 
 Load = Callable[[Path | None, str], Separator]  # weights folder, device
 BENCHMARKS = {
     "esc50": "pairs of ESC-50 clips at 0 dB",
     "general": "pairs of everything else, target at -15 to 15 dB, by kind",
     "three": "three sources, the target at -5 to 5 dB over each other",
-    "instructions": "hand-written instructions and templates, by kind; takes no --data",
+    "instructions": "instructions written by hand and templates, by kind; takes no --data",
+    "codec": "clips there and back through the codec, by kind; Table VIII",
+    "renderers": "the codec renderer from S and from Ŝ beside the mask renderer, on the esc50 list",
     "features": "global feature and attention alone, on the esc50 list",
 }
 
@@ -44,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--queries", choices=("label", "caption"), default="label", help="words to ask with")
     command.add_argument("--teacher", type=Path, metavar="FOLDER", help="YAMNet's folder, adds the KL column")
     command.add_argument("--weights", type=Path, metavar="DIR", help="other weights than the bundled ones")
+    command.add_argument("--codec", metavar="NAME", help="codec: also a DAC or EnCodec of transformers, name or folder")
     command.add_argument("--device", default="cpu", help="cpu or cuda")
     command.add_argument("--threads", type=int, help="CPU threads of the model")
     command.add_argument("--out", type=Path, default=Path("runs/evaluation"), metavar="DIR", help="for the files")
@@ -69,7 +74,14 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
             load = HSM.load
         if options.benchmark == "instructions":
             model = load(options.weights, options.device)
-            instructions.run(model.parse)
+            torch.set_num_threads(options.threads or 1)
+            found = instructions.run(model.parse)
+            if options.readme is not None:
+                sha = model.weights_info.get("instruction", {}).get("sha256", "none")
+                insert(options.readme, "evaluation:instructions", instructions.markdown(found, sha))
+            return 0
+        if options.benchmark in ("codec", "renderers"):
+            print(regeneration(options, load))
             return 0
         report, text, paths = measure(options, load)
     except HSMError as error:
@@ -82,23 +94,10 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
 
 def measure(options: argparse.Namespace, load: Load) -> tuple[dict[str, Any], str, list[Path]]:
     """Draw the list, run it and write the files: (report, markdown, paths). Raises HSMError."""
-    if options.threads is not None:
-        if options.threads < 1:
-            raise HSMError(f"threads: got {options.threads}; wanted at least 1.")
-        torch.set_num_threads(options.threads)
-    if options.data is None:
-        raise HSMError("--data: got no manifest; wanted a CSV list of clips, as the README describes it.")
+    clips = _clips(options)
     features_only = options.benchmark == "features"
-    pairs = draw_pairs(
-        read_manifest(options.data),
-        LISTS["esc50" if features_only else options.benchmark],
-        split=options.split,
-        seed=options.seed,
-        limit=options.limit,
-        queries=options.queries,
-        audible=is_audible,
-    )
-    judge = Tagger(options.teacher, options.threads or 1).probabilities if options.teacher else None
+    pairs = _pairs(options, clips, "esc50" if features_only else options.benchmark)
+    judge = _judge(options)
     model = load(options.weights, options.device)
     results = run(model, pairs, judge, features_only=features_only)
     report = {
@@ -112,8 +111,61 @@ def measure(options: argparse.Namespace, load: Load) -> tuple[dict[str, Any], st
     title = f"{options.benchmark}: {BENCHMARKS[options.benchmark]} ({len(results)} mixtures, {options.split})"
     text = f"{markdown(title, report)}\n{provenance_line(report)}\n"
     if options.readme is not None:
-        insert(options.readme, options.benchmark, text)
+        insert(options.readme, f"evaluation:{options.benchmark}", text)
     return report, text, write(options.out, options.benchmark, report, text, results)
+
+
+def regeneration(options: argparse.Namespace, load: Load) -> str:
+    """Measure the codec or the codec renderer and write the files: markdown. Raises HSMError."""
+    clips = _clips(options)
+    model: Any = load(options.weights, options.device)
+    if options.benchmark == "codec":
+        names = ["codec"]
+        report = codec.measure(model, clips, options.split, options.limit or codec.LIMIT, options.seed, options.codec)
+        text = codec.markdown(report)
+    else:
+        names = ["codec", "decoder", "local_separator", "mask"]
+        report = renderers.measure(model, _pairs(options, clips, "esc50"), _judge(options))
+        text = renderers.markdown(report)
+    found = ", ".join(f"{n} {model.weights_info[n]['sha256'][:12]}" for n in names if n in model.weights_info)
+    text = (
+        f"### {options.benchmark}: {BENCHMARKS[options.benchmark]} ({options.split})\n\n{text}\n"
+        f"Weights (sha256): {found}. Data: {options.data.name} ({_sha256(options.data)[:12]}), seed {options.seed}. "
+        f"Made by `python -m hsm.evaluation {options.benchmark}`.\n"
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"{options.benchmark}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (options.out / f"{options.benchmark}.md").write_text(text, encoding="utf-8")
+    if options.readme is not None:
+        insert(options.readme, f"evaluation:{options.benchmark}", text)
+    return text
+
+
+def _clips(options: argparse.Namespace) -> list[Clip]:
+    """Set the threads and read the manifest. Raises HSMError."""
+    if options.threads is not None:
+        if options.threads < 1:
+            raise HSMError(f"threads: got {options.threads}; wanted at least 1.")
+        torch.set_num_threads(options.threads)
+    if options.data is None:
+        raise HSMError("--data: got no manifest; wanted a CSV list of clips, as the README describes it.")
+    return read_manifest(options.data)
+
+
+def _pairs(options: argparse.Namespace, clips: list[Clip], name: str) -> list[Pair]:
+    return draw_pairs(
+        clips,
+        LISTS[name],
+        split=options.split,
+        seed=options.seed,
+        limit=options.limit,
+        queries=options.queries,
+        audible=is_audible,
+    )
+
+
+def _judge(options: argparse.Namespace) -> Judge | None:
+    return Tagger(options.teacher, options.threads or 1).probabilities if options.teacher else None
 
 
 def _sha256(path: Path) -> str:

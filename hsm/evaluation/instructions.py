@@ -12,10 +12,12 @@ from pathlib import Path
 
 from hsm.errors import HSMError
 from hsm.instruction import parse_instruction
+from hsm.readme import table
 from hsm.records import Instruction
 
 HAND_WRITTEN = Path(__file__).parent / "data" / "instructions.csv"
 UNSEEN = Path(__file__).parent / "data" / "instructions_unseen.csv"
+BLIND = Path(__file__).parent / "data" / "instructions_blind.csv"
 TEMPLATES = {
     "Extract {}": "extract", "Extract the {} from the mixture": "extract", "Separate {}": "extract",
     "isolate the {}": "extract", "keep only the {}": "extract", "Keep {}": "extract", "Remove {}": "remove",
@@ -61,6 +63,17 @@ def load_cases(path: Path = HAND_WRITTEN) -> list[Case]:
     """Read a table of cases with the columns of `Case`."""
     with path.open(newline="", encoding="utf-8") as file:
         return [Case(**row) for row in csv.DictReader(file)]
+
+
+def plain_words(text: str) -> str:
+    """The words alone, in lower case: what makes two sentences the same."""
+    return " ".join(re.findall(r"[\w'-]+", text.lower()))
+
+
+def evaluated_sentences() -> frozenset[str]:
+    """Words of every evaluated sentence, which training leaves out."""
+    cases = [case for path in (HAND_WRITTEN, UNSEEN, BLIND) for case in load_cases(path)]
+    return frozenset(plain_words(case.text) for case in [*cases, *template_cases()])
 
 
 def template_cases() -> list[Case]:
@@ -114,29 +127,78 @@ def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[
     return {kind: (good, total) for kind, (good, total) in right.items()}, misses
 
 
-def run(parse: Callable[[str], Instruction] = parse_instruction, show_misses: bool = True) -> float:
-    """Print the tables.
+@dataclass(frozen=True)
+class Measured:
+    """One set of sentences and how many of them were understood.
+
+    Args:
+        name: of the set.
+        rows: right and total by kind.
+        misses: one line each.
+        each_ms: time a sentence.
+    """
+
+    name: str
+    rows: dict[str, tuple[int, int]]
+    misses: list[str]
+    each_ms: float
+
+    @property
+    def right(self) -> int:
+        """Sentences understood."""
+        return sum(good for good, _ in self.rows.values())
+
+    @property
+    def total(self) -> int:
+        """All sentences."""
+        return sum(total for _, total in self.rows.values())
+
+
+def run(parse: Callable[[str], Instruction] = parse_instruction, show_misses: bool = True) -> list[Measured]:
+    """Measure a parser on every set and print it.
 
     Args:
         parse: the parser to measure.
-        show_misses: print each sentence that was misunderstood.
+        show_misses: print each sentence that was misunderstood, but none of the blind set.
 
     Returns:
-        The share of the hand-written set that was understood.
+        The sets: hand-written, templates, unseen, blind.
     """
-    tables = {"hand-written": load_cases(), "templates": template_cases()}
-    if UNSEEN.exists():
-        tables["unseen"] = load_cases(UNSEEN)
-    shares: dict[str, float] = {}
-    for name, cases in tables.items():
+    sets = {
+        "hand-written": load_cases(),
+        "templates": template_cases(),
+        "unseen": load_cases(UNSEEN),
+        "blind": load_cases(BLIND),
+    }
+    found = []
+    for name, cases in sets.items():
         start = time.perf_counter()
         rows, misses = score(cases, parse)
-        each_ms = 1000 * (time.perf_counter() - start) / len(cases)
-        good, total = sum(g for g, _ in rows.values()), sum(t for _, t in rows.values())
-        shares[name] = good / total
-        print(f"{name}: {good}/{total} = {100 * good / total:.1f} %, {each_ms:.1f} ms each")
+        done = Measured(name, rows, misses, 1000 * (time.perf_counter() - start) / len(cases))
+        found.append(done)
+        print(f"{name}: {done.right}/{done.total} = {100 * done.right / done.total:.1f} %, {done.each_ms:.1f} ms each")
         for kind, (kind_good, kind_total) in rows.items():
             print(f"  {kind:12} {kind_good:4d}/{kind_total:<4d} {100 * kind_good / kind_total:5.1f} %")
-        if show_misses:
+        if show_misses and name != "blind":
             print("".join(f"  miss: {line}\n" for line in misses), end="")
-    return shares["hand-written"]
+    return found
+
+
+def markdown(found: list[Measured], weights: str) -> str:
+    """The README's table: a row a kind, a column a set.
+
+    Args:
+        found: from `run`.
+        weights: sha256 of the parser's weights.
+    """
+
+    def cell(right: int, total: int) -> str:
+        return f"{right}/{total} = {100 * right / total:.1f} %" if total else ""
+
+    kinds = [kind for kind in dict.fromkeys(kind for done in found for kind in done.rows) if kind != "template"]
+    rows = [["all", *(cell(done.right, done.total) for done in found)]]
+    rows += [[kind, *(cell(*done.rows.get(kind, (0, 0))) for done in found)] for kind in kinds]
+    head = ["understood", *(done.name for done in found)]
+    each_ms = sum(done.each_ms * done.total for done in found) / sum(done.total for done in found)
+    tail = f"{each_ms:.0f} ms an instruction, one CPU thread. Weights (sha256): instruction {weights[:12]}."
+    return f"{table(head, rows)}\n\n{tail} Made by `python -m hsm.evaluation instructions`.\n"

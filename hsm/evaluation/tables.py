@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from hsm.errors import HSMError
 from hsm.evaluation.benchmarks import PairResult
 from hsm.evaluation.features import FEATURES, MAPS, PAUSES
 from hsm.evaluation.rows import METRICS, ROWS
+from hsm.readme import table
 
 TITLES = {
     "sdri": "SDRi dB",
@@ -71,9 +71,11 @@ def markdown(title: str, summary: dict[str, Any]) -> str:
     rows: dict[str, Any] = summary["rows"]
     if rows:
         shown = [metric for metric in METRICS if any(metric in scores for scores in rows.values())]
-        lines += _table(
-            ["mean / median", *(TITLES[metric] for metric in shown)],
-            [[row, *(_cell(scores.get(metric)) for metric in shown)] for row, scores in rows.items()],
+        lines.append(
+            table(
+                ["mean / median", *(TITLES[metric] for metric in shown)],
+                [[row, *(_cell(scores.get(metric)) for metric in shown)] for row, scores in rows.items()],
+            )
         )
         lines += ["", f"Right query minus wrong query, SDRi: {summary['right_minus_wrong_sdri_db']:+.2f} dB."]
         if summary["extract_minus_remove_sdri_db"] is not None:
@@ -83,17 +85,19 @@ def markdown(title: str, summary: dict[str, Any]) -> str:
             "",
         ]
     if len(summary["kinds"]) > 1 and rows:
-        lines += _table(
-            ["SDRi dB", "pairs", *KIND_ROWS, "absent query, level dB"],
-            [
+        lines.append(
+            table(
+                ["SDRi dB", "pairs", *KIND_ROWS, "absent query, level dB"],
                 [
-                    kind,
-                    str(of["pairs"]),
-                    *(_cell(of[row]) for row in KIND_ROWS),
-                    _cell(of["absent query level_db"]),
-                ]
-                for kind, of in summary["kinds"].items()
-            ],
+                    [
+                        kind,
+                        str(of["pairs"]),
+                        *(_cell(of[row]) for row in KIND_ROWS),
+                        _cell(of["absent query level_db"]),
+                    ]
+                    for kind, of in summary["kinds"].items()
+                ],
+            )
         )
         lines += [""]
     return "\n".join([*lines, *_feature_lines(summary)]) + "\n"
@@ -108,20 +112,6 @@ def provenance_line(report: dict[str, Any]) -> str:
         f"{report['pairs']} pairs, queries by {report['queries']}, seed {report['seed']}. "
         f"Made by `python -m hsm.evaluation {report['benchmark']}`."
     )
-
-
-def insert(path: Path, name: str, text: str) -> None:
-    """Put a table between the marks `<!-- evaluation:NAME -->` and `<!-- /evaluation:NAME -->` of a file.
-
-    Raises:
-        HSMError: the file lacks the marks.
-    """
-    begin, end = f"<!-- evaluation:{name} -->", f"<!-- /evaluation:{name} -->"
-    page = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if begin not in page or end not in page:
-        raise HSMError(f"{path}: lacks the marks {begin} and {end}; wanted both, the table goes between them.")
-    head, rest = page.split(begin, 1)
-    path.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 
 def write(folder: Path, name: str, report: dict[str, Any], text: str, results: Sequence[PairResult]) -> list[Path]:
@@ -146,26 +136,30 @@ def write(folder: Path, name: str, report: dict[str, Any], text: str, results: S
 
 def _feature_lines(summary: dict[str, Any]) -> list[str]:
     features = summary["features"]
-    lines = _table(
-        ["cosine to the target's global feature", "mean / median"],
-        [
-            ["predicted from the right query", _cell(features["cosine_predicted"], 3)],
-            ["global feature of the mixture", _cell(features["cosine_mixture"], 3)],
-            ["predicted from the wrong query", _cell(features["cosine_wrong"], 3)],
-            ["margin, predicted minus mixture", _cell(summary["cosine_margin"], 3)],
-            ["pairs improved", f"{100 * summary['cosine_improved_share']:.1f} %"],
-        ],
-    )
+    lines = [
+        table(
+            ["cosine to the target's global feature", "mean / median"],
+            [
+                ["predicted from the right query", _cell(features["cosine_predicted"], 3)],
+                ["global feature of the mixture", _cell(features["cosine_mixture"], 3)],
+                ["predicted from the wrong query", _cell(features["cosine_wrong"], 3)],
+                ["margin, predicted minus mixture", _cell(summary["cosine_margin"], 3)],
+                ["pairs improved", f"{100 * summary['cosine_improved_share']:.1f} %"],
+            ],
+        )
+    ]
     judged = {meaning: pauses for pauses, meaning in PAUSES.items() if f"attention_right{pauses}" in features}
     if judged:
         lines += ["", "Attention where the target sounds over attention in its pauses, mean / median:", ""]
-        lines += _table(
-            ["", "clips", *(f"{name} query" if name != "uniform" else "uniform map" for name in MAPS)],
-            [
-                [meaning, str(features[f"attention_right{pauses}"]["pairs"])]
-                + [_cell(features[f"attention_{name}{pauses}"]) for name in MAPS]
-                for meaning, pauses in judged.items()
-            ],
+        lines.append(
+            table(
+                ["", "clips", *(f"{name} query" if name != "uniform" else "uniform map" for name in MAPS)],
+                [
+                    [meaning, str(features[f"attention_right{pauses}"]["pairs"])]
+                    + [_cell(features[f"attention_{name}{pauses}"]) for name in MAPS]
+                    for meaning, pauses in judged.items()
+                ],
+            )
         )
     return lines
 
@@ -197,8 +191,3 @@ def _cell(spread: dict[str, float] | None, digits: int = 2) -> str:
         return ""
     mean, median = (round(spread[name], digits) + 0.0 for name in ("mean", "median"))  # + 0.0: never "-0.00"
     return f"{mean:.{digits}f} / {median:.{digits}f}"
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]

@@ -1,7 +1,7 @@
 """What the user asked for, read from free text. Paper: Sec. III-F.
 
 `text.py` makes typed text safe; `spelling.py` puts misspelt command words right; `grammar.py` (over
-`words.py`) knows the common forms; `neural.py` is the trained parser for all others;
+`words.py` and `complaints.py`) knows the common forms; `neural.py` is the trained parser for all others;
 `language_model.py` with `chat_models.py` asks a large language model where one is configured;
 `targets.py` finds several sounds in one description; `language.py` notices text that is not English;
 `generator.py` with `phrases.py` and `sounds.py` writes the sentences that training uses.
@@ -63,20 +63,20 @@ def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruc
     if neural is not None:
         cleaned = correct_commands(cleaned, neural.is_word)
     command = read_command(cleaned)
-    if neural is None or command is not None:
-        known = _from_reading(command or read(cleaned), text, note)
-        if neural is None:
-            return known
+    if neural is None:
+        return _from_reading(command or read(cleaned), text, note)
+    if command is None:
+        return replace(neural.parse(cleaned), text=text, note=note)
+    known = _from_reading(command, text, note)
+    if command.whole:
+        return known
     try:
         trained = replace(neural.parse(cleaned), text=text, note=note)
     except HSMError:
-        if command is None:
-            raise
         return known
-    if command is None:
-        return trained
+    cuts = set(trained.description.lower().split()) <= set(known.description.lower().split())
     agrees = trained.operation == known.operation and trained.confidence >= SURE
-    return trained if agrees else known
+    return trained if cuts and agrees else known
 
 
 def _from_reading(reading: Reading, text: str, note: str) -> Instruction:

@@ -30,6 +30,22 @@ class Chat(Protocol):
         ...
 
 
+class AbsentChat:
+    """Stands where a model could not be loaded: every question fails with the reason.
+
+    Args:
+        name: of the model that was asked for.
+        reason: short enough to show.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = f"llm:{name}", reason
+
+    def reply(self, messages: list[dict[str, str]], timeout_s: float) -> str:
+        """Raises `ReplyError`, always."""
+        raise ReplyError(self.reason)
+
+
 class EndpointChat:
     """Any OpenAI-compatible endpoint.
 

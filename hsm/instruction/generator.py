@@ -10,15 +10,17 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 
 from hsm.instruction.phrases import load_phrases
-from hsm.instruction.sounds import owner, scene, simple_sound
+from hsm.instruction.sounds import owner, scene, simple_sound, source_and_deed
 
 LABELS = ("extract", "remove", "nothing")
 _OPTIONAL_CHANCE = 0.4
 _GROUP = re.compile(r"\(([^()]*\|[^()]*)\)")
 _NAME = re.compile(r"\{(\w+)(\??)\}")
-_SLOT = re.compile(r"<([XYxy])>")
+_SLOT = re.compile(r"<([XYxySD])>")
+_LEAD = re.compile(r"(?:a|an|the|some|that|this|my) ", re.IGNORECASE)
 _KINDS = {
-    "plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 5, "question": 4, "label": 2, "both": 6,
+    "plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 5, "question": 4, "label": 2, "both": 5,
+    "contrast": 5, "solo": 0.6, "going": 1,
 }  # fmt: skip
 _ARTICLES = (
     "the ", "the ", "the ", "a ", "an ", "that ", "this ", "some ", "any ", "all the ", "these ", "those ", "", "", "",
@@ -100,14 +102,24 @@ def _phrase(
 
 
 def _fill(template: str, rng: random.Random, captions: list[str]) -> tuple[str, str]:
-    """Put sounds into the slots. One <X> is one sound all through, marked where it is named last."""
+    """Put sounds into the slots. One <X> is one sound all through, marked where it is named last.
+
+    <S> is the source of a sound and <D> what it does; both are marked.
+    """
     text, marks, end = "", "", 0
     slots = list(_SLOT.finditer(template))
     wanted = [slot.start() for slot in slots if slot[1] in "Xx"]
     asked: tuple[str, str] | None = None
+    who, deed = source_and_deed(rng)
     for slot in slots:
         text, marks = text + template[end : slot.start()], marks + "0" * (slot.start() - end)
         article, end = slot[1] in "XY", slot.end()
+        if slot[1] in "SD":
+            phrase = who if slot[1] == "S" else deed
+            lead = _LEAD.match(phrase)
+            skipped = len(lead[0]) if lead else 0
+            text, marks = text + phrase, marks + "0" * skipped + "1" * (len(phrase) - skipped)
+            continue
         if slot[1] in "Yy":
             phrase, flags = _phrase(rng, captions, article, short=True)
         else:
@@ -168,7 +180,7 @@ def generate(rng: random.Random, captions: list[str] | None = None) -> Example:
         marks = "0" * len(text)
     elif pick < 0.18:  # a bare caption
         label, text = 0, rng.choice(captions).rstrip(". ") if captions and rng.random() < 0.5 else scene(rng)
-        lead = re.match(r"(?:(?:a|an|the|some) )?", text, re.IGNORECASE)
+        lead = _LEAD.match(text)
         skipped = len(lead[0]) if lead else 0
         marks = "0" * skipped + "1" * (len(text) - skipped)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from hsm.instruction.complaints import blamed_sound, scene_of_people, sound_going_on
 from hsm.instruction.text import nothing_to_separate
 from hsm.instruction.words import (
     DETERMINERS,
@@ -30,12 +31,14 @@ class Reading:
         description: the sound's words.
         certain: the whole sentence was one known form, so nothing cleverer has to be asked.
         caption: no command was found, the sentence was read as a description.
+        whole: every word of the description is the sound's; none may be cut.
     """
 
     operation: Operation
     description: str
     certain: bool
     caption: bool = False
+    whole: bool = False
 
 
 def _re(pattern: str) -> re.Pattern[str]:
@@ -67,6 +70,8 @@ _COMMAND = _re(
     rf"{_VERB}\b[\s:-]*(?P<rest>.*)$"
 )
 _EXCEPTION = _re(rf"^(?:nothing(?P<none>){_BUT}|{_ALL}{_BUT})\s+(?P<rest>.+)$")
+_APART = _re(r"^(?:separate|split)\s+(?P<rest>.+?)(?<!ing)\s+(?:from|out of)\s+(?P<other>.+)$")
+_REST = _re(r"^(?:(?:all )?the (?:rest|others|other (?:sounds|noises|stuff))|everything else|all else|others)$")
 _NO_X = _re(r"^(?:no more|no|without(?: any)?|not|minus|sans)\s+(?P<rest>.+)$")
 _PARTICLE = _re(rf"^(?:(?P<neg>{_NOT})\s+)?(?P<verb>{'|'.join(PARTICLE_VERBS)})\s+(?P<rest>.+?)\s+(?:out|away|off)$")
 _CLAUSE = _re(
@@ -76,7 +81,7 @@ _CLAUSE = _re(
 )
 _DOUBT = _re(
     rf"\b(?:{_REMOVE}|{_EXTRACT}|{_NOT}|it|them|i|me|you|we|everything|nothing|anything|without|except|but|only|just|"
-    r"no|not|isn't|is|are|was|were|too|so|want|wanted|like|hate|stand|should|could|would|can|can't|cannot|rather|"
+    r"no|not|neither|nor|isn't|is|are|was|were|too|so|want|wanted|like|hate|stand|should|could|would|can|can't|cannot|rather|"
     r"instead|else|rest|annoying|please|if|because|unless|what|why|how|who|which|where|when|gone|away|out|off|save|every|from|have|rest|this)\b|[,:;?!\"]|^of\b|\b(?:in|on|up|down|back|through|forward|first|well)$"
 )
 _NOTHING = _re(
@@ -129,12 +134,21 @@ def _read(operation: Operation, rest: str, certain: bool = True, caption: bool =
     rest = _ONLY.sub("", rest)
     pieces = [piece for piece in _CLAUSE.split(rest) if piece]
     if len(pieces) > 1 and not names_nothing(trim(pieces[0])):
-        certain, rest = False, pieces[0]
+        certain, rest = certain and len(pieces) == 2 and _is_opposite(operation, pieces[1]), pieces[0]
     if operation == "extract":
         rest = _ONLY_AFTER.sub("", rest).rstrip(_END_MARKS)
     description = trim(rest)
     certain = certain and not _DOUBT.search(description) and len(description.split()) <= 10
     return Reading(operation, description, certain, caption)
+
+
+def _is_opposite(operation: Operation, clause: str) -> bool:
+    """True for the other half of "keep X and remove Y": the opposite command, of a plain sound or of the rest."""
+    command = _COMMAND.match(clause)
+    if command is None or (command["remove"] is not None) != (operation == "extract") or command["neg"]:
+        return False
+    other = _cut_end(command["rest"])
+    return _REST.match(other) is not None or not (names_nothing(trim(other)) or _DOUBT.search(other))
 
 
 def read(text: str) -> Reading:
@@ -149,7 +163,8 @@ def read(text: str) -> Reading:
     Raises:
         HSMError: no sound is named.
     """
-    reading = _read_body(_cut_end(_LEADING.sub("", text)))
+    body = _cut_end(_LEADING.sub("", text))
+    reading = _read_told(body) or _read_body(body)
     if names_nothing(reading.description):
         raise nothing_to_separate(text)
     return reading
@@ -157,9 +172,23 @@ def read(text: str) -> Reading:
 
 def read_command(text: str) -> Reading | None:
     """The reading where the whole sentence is one known command, None where there is any doubt."""
-    reading = _read_body(_cut_end(_LEADING.sub("", text)))
+    body = _cut_end(_LEADING.sub("", text))
+    told = _read_told(body)
+    if told is not None:
+        return told
+    reading = _read_body(body)
     sure = reading.certain and not reading.caption and not names_nothing(reading.description)
     return reading if sure else None
+
+
+def _read_told(body: str) -> Reading | None:
+    """A plain complaint, or a scene of people; None where the sentence is neither."""
+    going_on, blamed, scene = map(trim, (sound_going_on(body), blamed_sound(body), scene_of_people(body)))
+    if going_on:
+        return Reading("remove", going_on, certain=True, whole=True)
+    if blamed and not names_nothing(blamed):
+        return Reading("remove", blamed, certain=True)
+    return Reading("extract", scene, certain=True, whole=True) if scene else None
 
 
 def _read_body(body: str) -> Reading:
@@ -167,6 +196,9 @@ def _read_body(body: str) -> Reading:
     if particle:
         verb: Operation = "remove" if PARTICLE_VERBS[particle["verb"].lower()] == "remove" else "extract"
         return _read(_flip(verb) if particle["neg"] else verb, particle["rest"])
+    apart = _APART.match(body)
+    if apart and not _DOUBT.search(apart["other"]):
+        return _read("extract", apart["rest"])
     command = _COMMAND.match(body)
     if command:
         verb = "remove" if command["remove"] else "extract"

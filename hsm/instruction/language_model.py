@@ -6,20 +6,23 @@ two words and shown as a description: it never becomes a command, a path or a pr
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import re
 import threading
 from dataclasses import replace
 from typing import Any
 
 from hsm.errors import HSMError
-from hsm.instruction.chat_models import Chat, EndpointChat, ReplyError, TransformersChat
+from hsm.instruction.chat_models import KEY_VARIABLE, AbsentChat, Chat, EndpointChat, ReplyError, TransformersChat
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import EXAMPLES, clean_text
 from hsm.records import OPERATIONS, Instruction
 
 LONGEST_DESCRIPTION = 300
+MODEL_VARIABLE, URL_VARIABLE = "HSM_LANGUAGE_MODEL", "HSM_LANGUAGE_MODEL_URL"
 PROMPT = """You read what a user asks of a sound separator and answer with one JSON object, nothing else:
 {"operation": "extract" or "remove", "description": "the sound, in English, in the user's words"}
 "extract" keeps only the described sound; "remove" keeps everything except it. A bare description of a
@@ -124,6 +127,8 @@ class LanguageModelParser:
 def with_language_model(offline: Any, model: str, url: str = "", device: str = "cpu") -> LanguageModelParser:
     """Put a language model before the offline parser.
 
+    A model that cannot be loaded is no reason to stop: the offline parser reads, and every answer says so.
+
     Args:
         offline: the parser that decides where the model fails.
         model: a hub name or folder of `transformers`, or the name that an endpoint knows.
@@ -134,7 +139,29 @@ def with_language_model(offline: Any, model: str, url: str = "", device: str = "
         The parser.
 
     Raises:
-        HSMError: a model that cannot be loaded, or an address that is none.
+        HSMError: an address that is none.
     """
-    chat: Chat = EndpointChat(url, model) if url else TransformersChat.load(model, device)
+    chat: Chat
+    try:
+        chat = EndpointChat(url, model) if url else TransformersChat.load(model, device)
+    except HSMError:
+        if url:
+            raise
+        chat = AbsentChat(model, "it could not be loaded; a folder or a hub name was wanted")
     return LanguageModelParser(chat, offline)
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Give a command line the choice of a language model; where it says nothing, the environment does."""
+    command.add_argument(
+        "--language-model",
+        default=os.environ.get(MODEL_VARIABLE, ""),
+        metavar="NAME_OR_PATH",
+        help=f"a chat model that reads the instructions first; else the variable {MODEL_VARIABLE}, else none",
+    )
+    command.add_argument(
+        "--language-model-url",
+        default=os.environ.get(URL_VARIABLE, ""),
+        metavar="URL",
+        help=f"OpenAI-compatible endpoint that serves it, with its key in {KEY_VARIABLE}; else {URL_VARIABLE}",
+    )

@@ -23,6 +23,8 @@ NOTHING_CLASS = len(OPERATIONS)
 _WORD = re.compile(r"\S+")
 _BINDING_WORDS = "a an the of in on at to and or as with for from by & is are that who which"
 _GLUE = frozenset(_BINDING_WORDS.split())
+_GOING_ON_WORDS = "keep keeps kept on is are was were start starts started stop stops won't never always just"
+_GOING_ON = frozenset(_GOING_ON_WORDS.split())
 
 
 class NeuralParser:
@@ -100,10 +102,14 @@ def _marked_words(text: str, marks: Tensor, spans: Tensor) -> tuple[list[str], f
     runs = _runs([word[0] for word in words], [chance > 0.5 for chance in chances])
     sure = torch.tensor([max(chance, 1 - chance) for chance in chances]).clamp_min(1e-6).log().mean().exp()
     chosen: list[str] = []
+    end = 0
     for first, last in _last_mentions([word[0] for word in words], runs):
-        if chosen and not chosen[-1].endswith(",") and chosen[-1].lower() not in _GLUE:
+        between = {word[0].lower() for word in words[end:first]}
+        one_sound = bool(between) and between <= _GOING_ON  # "somebody keeps coughing"
+        if chosen and not one_sound and not chosen[-1].endswith(",") and chosen[-1].lower() not in _GLUE:
             chosen.append("and")
         chosen += [word[0] for word in words[first:last]]
+        end = last
     return chosen, float(sure)
 
 

@@ -1,7 +1,8 @@
 """The networks: tensors in, tensors out.
 
 Axes: B batch, S samples, M mel bins, T frames, F STFT bins, P patches, L text tokens, D width of the
-semantic features, C width inside a network, W width of the frozen text encoder.
+semantic features, C width inside a network, W width of the frozen text encoder, N codec frames,
+K codebooks, E width of their entries (in the sound encoder: of its features).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from torch import nn
 
 from hsm.config import Config
 from hsm.models.audiomae import AudioMAE
+from hsm.models.codec import Codec
+from hsm.models.decoder import AcousticDecoder
 from hsm.models.instruction_net import InstructionNet
 from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.q_audio import QAudio
@@ -29,5 +32,7 @@ def build_modules(config: Config) -> dict[str, nn.Module]:
         "global_separator": GlobalSeparator(config.global_separator, local, text),
         "local_separator": LocalSeparator(config.local_separator, local, text),
         "mask": MaskRenderer(config.mask, text, local, cells),
+        "codec": Codec(config.codec),
+        "decoder": AcousticDecoder(config.decoder, config.codec, local),
         "instruction": InstructionNet(text),
     }

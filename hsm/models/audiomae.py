@@ -116,10 +116,10 @@ class AudioMAE(nn.Module):
         mel: Tensor,
         cells: Tensor,
         keep: float,
-        generator: torch.Generator | None = None,
+        order: Tensor,
         first_column: int = 0,
     ) -> MaskedAutoencoding:
-        """Pretraining: encode a random share of the patches, decode the rest.
+        """Pretraining: encode a share of the patches, decode the rest.
 
         The sound encoder's features are hidden with their patches; those of visible patches still tell
         a little of their neighbours.
@@ -128,7 +128,7 @@ class AudioMAE(nn.Module):
             mel: (B, T, 128).
             cells: as in `forward`.
             keep: share of visible patches, 0 to 1. AudioMAE keeps 0.2.
-            generator: for the choice.
+            order: (B, P) the patches' numbers in any order; the first are those that are visible.
             first_column: where in a window the sound is said to stand, so that short crops teach all places.
 
         Returns:
@@ -137,7 +137,6 @@ class AudioMAE(nn.Module):
         pixels = to_patches(mel)  # (B, P, 256)
         batch, count = pixels.shape[:2]
         columns = first_column + torch.arange(mel.shape[1] // PATCH, device=mel.device)
-        order = torch.rand(batch, count, generator=generator).argsort(1).to(mel.device)  # (B, P)
         kept = max(1, round(keep * count))
         shown, hidden = order[:, :kept], order[:, kept:]
         tokens = self._tokens(pixels, cells, first_column)  # (B, P, D)

@@ -24,16 +24,23 @@ class Guidance(NamedTuple):
 
 
 class FiLM(nn.Module):
-    """Feature-wise scale and shift by a condition; the identity at first, and where there is none."""
+    """Feature-wise scale and shift by a condition; the identity at first.
+
+    Of a condition of width 0 there is nothing to learn: x stays as it is.
+    """
 
     def __init__(self, condition_width: int, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(condition_width, 2 * width)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.linear: nn.Linear | None = None
+        if condition_width:
+            self.linear = nn.Linear(condition_width, 2 * width)
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, T, C), condition (B, condition_width) to (B, T, C)."""
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """x (B, T, C), condition (B, condition_width), None where its width is 0, to (B, T, C)."""
+        if self.linear is None:
+            return x
         scale, shift = self.linear(condition).unsqueeze(1).chunk(2, dim=-1)  # (B, 1, C) each
         return x * (1 + scale) + shift
 
@@ -45,15 +52,13 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv1d(width, width, 7, padding=3 * dilation, dilation=dilation, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.film = FiLM(condition_width, width) if condition_width else None
+        self.film = FiLM(condition_width, width)
         self.feed = feed_forward(width)
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """(B, T, C) to the same."""
-        y = self.norm(self.depthwise(x.transpose(1, 2)).transpose(1, 2))  # (B, T, C)
-        if self.film is not None and condition is not None:
-            y = self.film(y, condition)
-        out: Tensor = x + self.feed(y)
+        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)  # (B, T, C)
+        out: Tensor = x + self.feed(self.film(self.norm(y), condition))
         return out
 
 
@@ -63,15 +68,12 @@ class TimeAttention(nn.Module):
     def __init__(self, width: int, heads: int, condition_width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.film = FiLM(condition_width, width) if condition_width else None
+        self.film = FiLM(condition_width, width)
         self.attention = Attention(width, heads)
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """(B, T, C) to the same."""
-        y = self.norm(x)
-        if self.film is not None and condition is not None:
-            y = self.film(y, condition)
-        out: Tensor = x + self.attention(y)
+        out: Tensor = x + self.attention(self.film(self.norm(x), condition))
         return out
 
 
@@ -131,11 +133,10 @@ class MaskRenderer(nn.Module):
         self.bins_out = nn.Linear(width, STFT_BINS)
 
     @staticmethod
-    def _to_frames(local: Tensor, frames: int) -> Tensor:
-        columns = rearrange(local, "b (c f) d -> b c (f d)", f=PATCH_BANDS)  # (B, columns, 8 D)
-        repeated = columns.repeat_interleave(FRAMES_PER_COLUMN, dim=1)  # (B, columns * 5, 8 D)
-        last = repeated[:, -1:].expand(-1, max(0, frames - repeated.shape[1]), -1)
-        return torch.cat([repeated, last], 1)[:, :frames]  # (B, T, 8 D)
+    def _to_frames(columns: Tensor, frames: int) -> Tensor:
+        """(B, columns, C) to (B, T, C); the last column is held."""
+        column = torch.arange(frames, device=columns.device) // FRAMES_PER_COLUMN
+        return columns.index_select(1, column.clamp_max(columns.shape[1] - 1))
 
     def hear(self, magnitude: Tensor, cells: Tensor) -> Tensor:
         """What does not depend on the description.
@@ -169,7 +170,8 @@ class MaskRenderer(nn.Module):
         condition = self.text_in(text * text.shape[-1] ** 0.5)  # (B, condition_width); entries near 1
         if guidance is not None:
             condition = condition + self.global_in(guidance.global_target) + self.task_in(task)
-            x = x + self.local_in(self._to_frames(guidance.local_target, x.shape[1]))
+            columns = rearrange(guidance.local_target, "b (c f) d -> b c (f d)", f=PATCH_BANDS)
+            x = x + self._to_frames(self.local_in(columns), x.shape[1])  # (B, T, C)
         condition = nn.functional.silu(condition)
         x = self.described_blocks(x, condition)
         described = self.bins_out(self.film(self.norm(x), condition))  # (B, T, F)

@@ -95,12 +95,17 @@ class LocalSeparation(NamedTuple):
 
     Args:
         local: Ŝ (B, P, D).
-        attention: (B, heads, P), the last layer's attention from the global token to the patches,
-            normalised over the patches. Paper: Fig. 6.
+        layers: (B, layers, heads, P), attention from the global token to the patches, normalised over
+            the patches; of every layer where asked for, else of the last one alone.
     """
 
     local: Tensor
-    attention: Tensor
+    layers: Tensor
+
+    @property
+    def attention(self) -> Tensor:
+        """(B, heads, P), the last layer's. Paper: Fig. 6."""
+        return self.layers[:, -1]
 
 
 class LocalSeparator(_Separator):
@@ -112,7 +117,12 @@ class LocalSeparator(_Separator):
         self.local_out = _change(config.width, feature_width)
 
     def forward(
-        self, local_mixture: Tensor, global_target: Tensor, text: TextCondition, first_column: int = 0
+        self,
+        local_mixture: Tensor,
+        global_target: Tensor,
+        text: TextCondition,
+        first_column: int = 0,
+        every_layer: bool = False,
     ) -> LocalSeparation:
         """Predict the target's local features.
 
@@ -121,6 +131,7 @@ class LocalSeparator(_Separator):
             global_target: Ĝ (B, D), or G of the target in training.
             text: the condition.
             first_column: as in `AudioMAE.masked`.
+            every_layer: whether to give the attention of every layer rather than the last one's.
 
         Returns:
             Ŝ and the global token's attention.
@@ -130,13 +141,15 @@ class LocalSeparator(_Separator):
         local = self.local_in(local_mixture) + self.kind[3] + positions(columns, self.width)
         x = torch.cat([self._condition(global_target, text), local], 1)  # (B, N, C)
         mask = self._mask(text, patches)
-        for block in self.blocks[:-1]:
+        looks = []
+        blocks: list[TransformerBlock] = list(self.blocks)  # type: ignore[arg-type]
+        for block in blocks:
+            if every_layer or block is blocks[-1]:
+                weights = block.attention.weights(block.attention_norm(x), slice(0, 1), mask)  # (B, heads, 1, N)
+                looks.append(weights[:, :, 0, -patches:].float())
             x = block(x, mask)
-        last: TransformerBlock = self.blocks[-1]  # type: ignore[assignment]
-        weights = last.attention.weights(last.attention_norm(x), slice(0, 1), mask)  # (B, heads, 1, N)
-        attention = weights[:, :, 0, -patches:].float()  # (B, heads, P)
-        x = self.norm(last(x, mask))
+        layers = torch.stack(looks, 1)  # (B, layers, heads, P)
         return LocalSeparation(
-            local=local_mixture + self.local_out(x[:, -patches:]),
-            attention=attention / attention.sum(-1, keepdim=True),
+            local=local_mixture + self.local_out(self.norm(x)[:, -patches:]),
+            layers=layers / layers.sum(-1, keepdim=True),
         )

@@ -30,18 +30,9 @@ from hsm.audio import (
     sfx_mel,
 )
 from hsm.config import SoundEncoderConfig
+from hsm.interpolation import interpolate
 
 BLOCKS = 4
-
-
-def _interpolate(x: Tensor, place: Tensor, dim: int) -> Tensor:
-    """Values of x at fractional places along a dimension, the ends held."""
-    last = x.shape[dim] - 1
-    place = place.clamp(0, last)
-    below = place.floor().long().clamp_max(max(0, last - 1))
-    share = (place - below).to(x.dtype).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
-    lower, upper = x.index_select(dim, below), x.index_select(dim, (below + 1).clamp_max(last))
-    return lower + (upper - lower) * share
 
 
 def _places(centres: Tensor) -> Tensor:
@@ -52,7 +43,7 @@ def _places(centres: Tensor) -> Tensor:
 def cells_at_frames(columns: Tensor, frames: int) -> Tensor:
     """Columns of cells (B, cells in time, C) at the STFT's frames: (B, frames, C)."""
     centres = torch.arange(frames, device=columns.device) * STFT_HOP
-    return _interpolate(columns, _places(centres), 1)
+    return interpolate(columns, _places(centres), 1)
 
 
 def cells_at_patches(cells: Tensor, columns: int) -> Tensor:
@@ -63,11 +54,11 @@ def cells_at_patches(cells: Tensor, columns: int) -> Tensor:
     """
     device = cells.device
     centres = (torch.arange(columns, device=device) + 0.5) * COLUMN_SAMPLES
-    cells = _interpolate(cells, _places(centres), 1)
+    cells = interpolate(cells, _places(centres), 1)
     patch_mel = hz_to_mel(RATE_HZ / 2) / PATCH_BANDS
     cell_mel = hz_to_mel(SFX_TOP_HZ) / (SFX_BANDS + 1) * (SFX_BANDS / CELL_BANDS)
     bands = (torch.arange(PATCH_BANDS, device=device) + 0.5) * patch_mel / cell_mel - 0.5
-    return _interpolate(cells, bands, 2).flatten(1, 2)
+    return interpolate(cells, bands, 2).flatten(1, 2)
 
 
 class SoundEncoder(nn.Module):
@@ -100,8 +91,8 @@ class SoundEncoder(nn.Module):
         mel = F.pad(mel, (0, 0, 0, max(0, CELL_FRAMES - mel.shape[1])))
         x = mel.unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
         for block in range(BLOCKS):
-            x = F.relu(self.convolutions[2 * block](x))
-            x = F.relu(self.convolutions[2 * block + 1](x))
+            x = F.relu_(self.convolutions[2 * block](x))
+            x = F.relu_(self.convolutions[2 * block + 1](x))
             if block < BLOCKS - 1:
                 x = F.max_pool2d(x, 2)
         return x.permute(0, 2, 3, 1)

@@ -1,4 +1,7 @@
-"""Train a stage: `python -m hsm.training STAGE --data MANIFEST --minutes 60`."""
+"""Train a stage: `python -m hsm.training STAGE --data MANIFEST --minutes 60`.
+
+On N GPUs or processes: `torchrun --nproc-per-node N -m hsm.training STAGE ...`, see `hsm.training.processes`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from hsm.text import load_text_encoder
 from hsm.training.bank import build_bank
 from hsm.training.captions import CaptionStore
 from hsm.training.clip_store import ClipStore
+from hsm.training.codec_stage import CodecStage
+from hsm.training.decoder_stage import DecoderStage
 from hsm.training.frozen import FrozenFeatures
 from hsm.training.instruction_stage import InstructionStage
 from hsm.training.loop import Budget, Run
@@ -27,14 +32,26 @@ from hsm.training.mask_stage import MaskStage
 from hsm.training.mixing import MixingSettings
 from hsm.training.pretrained import LICENCE as SOURCE_LICENCE
 from hsm.training.pretrained import SOURCE, aisfx_checkpoint, read_checkpoint
+from hsm.training.processes import first_goes_first, joined, number, processes
 from hsm.training.representation_stages import AudioMAEStage, QAudioStage
 from hsm.training.separation_stages import SeparationStage
 from hsm.training.stages import ADAMW_RATE, MUON_RATE, Optimisation, Stage, StageContext
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
 STAGES_HELP = "in this order; sound_encoder converts pretrained weights, bank computes features for the t-SNE"
-STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "instruction")
-OWN_BATCH = {"audiomae": 32, "q_audio": 64, "global": 24, "local": 24, "joint": 24, "mask": 16, "instruction": 64}
+STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "instruction", "codec", "decoder")
+OWN_BATCH = {
+    "audiomae": 32,
+    "q_audio": 64,
+    "global": 24,
+    "local": 24,
+    "joint": 24,
+    "mask": 16,
+    "instruction": 64,
+    "codec": 16,
+    "decoder": 8,
+}
+CODEC_CROP_S = 1.28
 LICENCE = (
     "For non-commercial use: parts of the training clips (ESC-50, UrbanSound8K, RAVDESS) are CC BY-NC. "
     "No training clip is contained in or can be taken from these files."
@@ -42,31 +59,40 @@ LICENCE = (
 
 
 def make_stage(
-    name: str, context: StageContext, batch: int = 0, crop_s: float = 0.0, single: bool = False, rate: float = 1.0
+    name: str,
+    context: StageContext,
+    batch: int = 0,
+    crop_s: float = 0.0,
+    single: bool = False,
+    rate: float = 1.0,
 ) -> Stage:
     """The stage of a name with its settings.
 
     Args:
         name: one of `STAGES`.
         context: what stages share.
-        batch: examples a step; 0 for the stage's own.
+        batch: examples a step of each process; 0 for the stage's own.
         crop_s: seconds an example; 0 for the stage's own.
-        single: for "mask", text alone.
+        single: for "mask", text alone; for "decoder", features of single clips alone.
         rate: times the stage's own step sizes.
 
     Returns:
         The stage, its networks in training mode.
     """
     optimisation = Optimisation(batch or OWN_BATCH[name], MUON_RATE * rate, ADAMW_RATE * rate)
-    mixing = MixingSettings(crop_s=crop_s or (2.56 if name == "mask" else 5.12))
+    mixing = MixingSettings(crop_s=crop_s or (2.56 if name in ("mask", "decoder") else 5.12))
     if name == "audiomae":
         return AudioMAEStage(context, optimisation, mixing)
     if name == "q_audio":
         return QAudioStage(context, optimisation, mixing)
     if name == "mask":
-        return MaskStage(context, optimisation, mixing, guided=not single)
+        return MaskStage(context, optimisation, dataclasses.replace(mixing, bystander=0.25), guided=not single)
     if name == "instruction":
         return InstructionStage(context, optimisation)
+    if name == "codec":
+        return CodecStage(context, optimisation, crop_s or CODEC_CROP_S)
+    if name == "decoder":
+        return DecoderStage(context, optimisation, mixing, predicted=not single)
     return SeparationStage(name, context, optimisation, dataclasses.replace(mixing, snr_db=15.0))
 
 
@@ -108,6 +134,7 @@ def provenance(context: StageContext, data: Path, **more: Any) -> dict[str, Any]
     return {
         **more,
         "device": f"{context.device.type}, {torch.get_num_threads()} threads",
+        "processes": processes(),
         "data": f"{data.name}, split train",
         "data_sha256": sha256(data),
         "seed": context.seed,
@@ -151,13 +178,15 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock budget, earlier parts included")
     parser.add_argument("--steps", type=int, default=0, help="budget in steps instead")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--batch", type=int, default=0, help="examples a step; 0 for the stage's own")
+    parser.add_argument("--batch", type=int, default=0, help="examples a step of each process; 0 for the stage's own")
     parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes (warm restarts)")
     parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
     parser.add_argument(
         "--checkpoint", type=Path, help="sound_encoder: aiSFX's file; the installed package's by default"
     )
-    parser.add_argument("--single", action="store_true", help="mask: text alone, no guidance by H1 and H2")
+    parser.add_argument(
+        "--single", action="store_true", help="without H1 and H2: mask: text alone; decoder: single clips"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all")
@@ -169,22 +198,29 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = _arguments().parse_args(arguments)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
+    with joined(chosen.device) as device:
+        _train(chosen, device)
+
+
+def _train(chosen: argparse.Namespace, device: torch.device) -> None:
     config: Config = CONFIGS[chosen.config]()
-    clips = ClipStore(chosen.data, chosen.cache)
-    captions = CaptionStore(clips.clips, lambda: load_text_encoder(config.text), config.text.encoder, chosen.cache)
-    device = torch.device(chosen.device)
+    if chosen.stage not in STAGES and processes() > 1:
+        raise HSMError(f"stage {chosen.stage}: got {processes()} processes, wanted one; run it without torchrun.")
+    if chosen.stage == "sound_encoder":  # needs no sound
+        state = read_checkpoint(chosen.checkpoint or aisfx_checkpoint(), config.sound_encoder)
+        converted = {"stage": "sound_encoder", "source": SOURCE, "licence": SOURCE_LICENCE}
+        path = save_weights(chosen.weights, "sound_encoder", state, config.to_dict(), converted, LICENCE)
+        print(f"wrote {path}")
+        return
+    with first_goes_first():
+        clips = ClipStore(chosen.data, chosen.cache)
+        captions = CaptionStore(clips.clips, lambda: load_text_encoder(config.text), config.text.encoder, chosen.cache)
     torch.manual_seed(chosen.seed)
     modules = build_modules(config)
     missing = load_available(modules, chosen.weights, config)
     for module in modules.values():
         module.to(device).eval()
     context = StageContext(config, clips, captions, device, modules, chosen.seed)
-    if chosen.stage == "sound_encoder":
-        state = read_checkpoint(chosen.checkpoint or aisfx_checkpoint(), config.sound_encoder)
-        converted = {"stage": "sound_encoder", "source": SOURCE, "licence": SOURCE_LICENCE}
-        path = save_weights(chosen.weights, "sound_encoder", state, config.to_dict(), converted, LICENCE)
-        print(f"wrote {path}")
-        return
     if chosen.stage == "bank":
         check_needs("bank", FrozenFeatures.NEEDS, missing, chosen.weights)
         state, text = build_bank(context).to_state()
@@ -205,7 +241,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     started_from = {} if chosen.fresh else origins(stage, chosen.weights)
     run.train()
-    export(run, chosen.weights, chosen.data, started_from)
+    if number() == 0:
+        export(run, chosen.weights, chosen.data, started_from)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hsm.evaluation.instructions import evaluated_sentences, plain_words
 from hsm.instruction.generator import Example, generate
 from hsm.instruction.neural import NeuralParser
 from hsm.models.instruction_net import InstructionNet
+from hsm.precision import mixed_precision
 from hsm.text import load_text_encoder
+from hsm.training.processes import mean_over_all, processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 MARK_WEIGHT = 2.0
+TOGETHER = 16  # sentences of like length that are read side by side: little padding
 
 
 def targets(batch: list[Example], spans: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,6 +33,8 @@ def targets(batch: list[Example], spans: Tensor, mask: Tensor) -> tuple[Tensor, 
 
 class InstructionStage(Stage):
     """Cross-entropy of the operation plus that of the marks on the description's words.
+
+    Every sentence is new, and none is one of the evaluated sets.
 
     Args:
         context: with "instruction"; the training clips' captions are among the sounds that are named.
@@ -46,22 +52,35 @@ class InstructionStage(Stage):
         self.parser = NeuralParser(module, encoder)
         module.train()
         self.captions = sorted({clip.caption for clip in context.clips.clips if clip.split == "train"})
+        self.evaluated = evaluated_sentences()
         self.rng = np.random.default_rng(context.seed)
         self.random_state["sentences"] = self.rng
 
+    def sentences(self) -> list[Example]:
+        """Draw a batch, shortest first, without the evaluated sentences."""
+        draw, batch = random.Random(int(self.rng.integers(2**63))), list[Example]()
+        while len(batch) < self.optimisation.batch * processes():
+            example = generate(draw, self.captions)
+            if plain_words(example.text) not in self.evaluated:
+                batch.append(example)
+        return sorted(share(batch), key=lambda example: len(example.text))
+
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
-        draw = random.Random(int(self.rng.integers(2**63)))
-        batch = [generate(draw, self.captions) for _ in range(self.optimisation.batch)]
-        ids, mask, spans = self.parser.tokens([example.text for example in batch])
-        labels, marks = (x.to(self.device) for x in targets(batch, spans, mask))
-        with torch.autocast(self.device.type, torch.bfloat16):
-            layers = self.parser.layers(ids, mask)  # (B, L, 3 W)
-        mask = mask.to(self.device)
-        decision = self.parser.net(layers, mask)
-        operation = nn.functional.cross_entropy(decision.operation.float(), labels)
-        tags = nn.functional.binary_cross_entropy_with_logits(decision.description.float(), marks, reduction="none")
-        description = tags[mask].mean()
+        batch = self.sentences()
+        operation, description, tokens = torch.zeros((), device=self.device), torch.zeros((), device=self.device), 0
+        for start in range(0, len(batch), TOGETHER):
+            part = batch[start : start + TOGETHER]
+            ids, mask, spans = self.parser.tokens([example.text for example in part])
+            labels, marks = (x.to(self.device) for x in targets(part, spans, mask))
+            with mixed_precision(self.device):
+                layers = self.parser.layers(ids, mask)  # (B, L, 3 W)
+            mask = mask.to(self.device)
+            decision = self.parser.net(layers, mask)
+            operation = operation + nn.functional.cross_entropy(decision.operation.float(), labels, reduction="sum")
+            tags = nn.functional.binary_cross_entropy_with_logits(decision.description.float(), marks, reduction="none")
+            description, tokens = description + tags[mask].sum(), tokens + int(mask.sum())
+        operation, description = operation / len(batch), mean_over_all(description, tokens)
         return {
             "loss": operation + MARK_WEIGHT * description,
             "operation": operation,

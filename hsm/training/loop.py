@@ -1,4 +1,4 @@
-"""The one training loop: wall-clock budgets, checkpoints on a timer, exact resume."""
+"""The one training loop: wall-clock budgets, checkpoints on a timer, exact resume, one process or many."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from hsm.errors import HSMError
+from hsm.training.muon import Muon
+from hsm.training.processes import averaged, number, of_the_first, processes, wait_for_all
 from hsm.training.stages import Stage
 
 CHECKPOINT = "checkpoint.pt"
@@ -58,8 +60,24 @@ def make_optimisers(stage: Stage) -> list[torch.optim.Optimizer]:
         torch.optim.AdamW(others, lr=settings.adamw_lr, betas=(0.9, 0.98), weight_decay=0.01)
     ]
     if matrices:
-        optimisers.append(torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01, ns_steps=4))
+        optimisers.append(Muon(matrices, lr=settings.muon_lr, weight_decay=0.1))
     return optimisers
+
+
+def _average_gradients(parameters: list[nn.Parameter], losses: Tensor) -> Tensor:
+    """Make the parameters' gradients the mean over all processes; returns that of the losses.
+
+    One message for all of them. Stages call many methods of their networks, which torch's
+    DistributedDataParallel would not see.
+    """
+    if processes() == 1:
+        return losses
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    together = averaged(torch.cat([losses, *(g.flatten() for g in gradients)]))
+    told, *means = torch.split(together, [len(losses), *(g.numel() for g in gradients)])
+    for gradient, mean in zip(gradients, means, strict=True):
+        gradient.copy_(mean.view_as(gradient))
+    return told
 
 
 class AveragedWeights:
@@ -88,6 +106,8 @@ class AveragedWeights:
 
 class Run:
     """A stage under a budget in a folder.
+
+    Of several processes the first alone writes, and its clock is that of all.
 
     Args:
         stage: what to train.
@@ -130,7 +150,9 @@ class Run:
         self.step, self.elapsed_s = saved["step"], saved["elapsed_s"]
 
     def save(self) -> None:
-        """Write the checkpoint; the old one stays until the new one is whole."""
+        """Write the checkpoint, in the first process; the old one stays until the new one is whole."""
+        if number() > 0:
+            return
         state: dict[str, Any] = {
             "stage": self.stage.name,
             "step": self.step,
@@ -155,16 +177,18 @@ class Run:
         losses = self.stage.losses()
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         parameters = [p for m in self.stage.trains.values() for p in m.parameters() if p.grad is not None]
+        told = _average_gradients(parameters, torch.stack([value.detach().float() for value in losses.values()]))
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
         self.step += 1
         self.average.update(self.step)
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return dict(zip(losses, told.tolist(), strict=True))
 
     def train(self) -> None:
         """Train until the budget is spent; save on a timer and at the end."""
-        writer = SummaryWriter(str(self.folder))
+        wait_for_all()  # some may still be reading what the first will write
+        writer = SummaryWriter(str(self.folder)) if number() == 0 else None
         sums: dict[str, float] = {}
         count, reported, saved = 0, time.monotonic(), time.monotonic()
         while self.budget.fraction(self.elapsed_s, self.step) < 1.0:
@@ -173,16 +197,17 @@ class Run:
                 sums[name] = sums.get(name, 0.0) + value
             count += 1
             now = time.monotonic()
-            self.elapsed_s += now - begin
+            self.elapsed_s = of_the_first(self.elapsed_s + now - begin, self.stage.device)
             done = self.budget.fraction(self.elapsed_s, self.step) >= 1.0
-            if now - reported >= self.budget.report_s or done:
+            if writer and (now - reported >= self.budget.report_s or done):
                 self._report({name: value / count for name, value in sums.items()}, writer)
                 sums, count, reported = {}, 0, now
             if now - saved >= self.budget.save_s:
                 self.save()
                 saved = now
         self.save()
-        writer.close()
+        if writer:
+            writer.close()
 
     def _report(self, means: dict[str, float], writer: SummaryWriter) -> None:
         fraction = self.budget.fraction(self.elapsed_s, self.step)

@@ -7,14 +7,16 @@ from torch import Tensor
 
 from hsm.audio import istft, stft
 from hsm.models.mask_renderer import MaskRenderer
+from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenSeparators
 from hsm.training.losses import compressed_l1, error_db
 from hsm.training.mixing import Mixer, MixingSettings, MixtureBatch
+from hsm.training.processes import processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
-ABSENT_SHARE = 0.125  # of the mixtures are also asked for a sound that is not in them
+ABSENT_EVERY = 8  # one in so many mixtures is also asked for a sound that is not in it
 MAGNITUDE_WEIGHT = 5.0
-UNGUIDED_SHARE = 0.3  # of the guided stage's batches, so that the network also stays the single-stage variant
+UNGUIDED_SHARE = 0.7  # of the guided stage's batches, so that the network also stays the single-stage variant
 
 
 class MaskStage(Stage):
@@ -48,13 +50,14 @@ class MaskStage(Stage):
 
     def mixture_losses(self, batch: MixtureBatch) -> dict[str, Tensor]:
         """Losses of one batch of mixtures: both sources, and the absent queries."""
-        size, absent = len(batch.wordings), max(1, round(ABSENT_SHARE * len(batch.wordings)))
-        texts = [w for pair in batch.wordings for w in pair] + batch.absent[:absent]
-        row = torch.cat([torch.arange(size).repeat_interleave(2), torch.arange(absent)])  # query -> mixture
-        sources = batch.sources.to(self.device)
-        mixture, truth = sources.sum(1), sources.reshape(2 * size, -1)  # (B, S), (2 B, S)
+        size = len(batch.wordings)
+        both, absent = torch.arange(size).repeat_interleave(2), torch.arange(0, size, ABSENT_EVERY)
+        texts = [w for pair in batch.wordings for w in pair] + batch.absent[::ABSENT_EVERY]
+        row = torch.cat([both, absent])  # query -> mixture
+        task = torch.cat([share(torch.randint(0, 2, (len(part) * processes(),))) for part in (both, absent)])  # (Q,)
+        mixture, truth = batch.mixture.to(self.device), batch.sources.flatten(0, 1).to(self.device)  # (B, S), (2 B, S)
         spectrum = stft(mixture)  # (B, T, F)
-        described = self._described_logits(mixture, spectrum.abs(), texts, row)  # (Q, T, F)
+        described = self._described_logits(mixture, spectrum.abs(), texts, row, task)  # (Q, T, F)
 
         mask, heard = described.sigmoid(), spectrum[row]  # (Q, T, F)
         wave = istft(mask * heard, mixture.shape[-1])  # (Q, S)
@@ -64,14 +67,15 @@ class MaskStage(Stage):
         magnitude = compressed_l1(mask[present] * loudness, stft(truth).abs(), loudness).mean()
         # Silence is the answer to an absent query: what is left, relative to the mixture.
         left = error_db(wave[2 * size :], mixture[row[2 * size :]]).mean()
-        loss = waveform + MAGNITUDE_WEIGHT * magnitude + ABSENT_SHARE * left
+        loss = waveform + MAGNITUDE_WEIGHT * magnitude + left / ABSENT_EVERY
         return {"loss": loss, "waveform_db": waveform, "magnitude_l1": magnitude, "absent_db": left}
 
-    def _described_logits(self, mixture: Tensor, magnitude: Tensor, texts: list[str], row: Tensor) -> Tensor:
+    def _described_logits(
+        self, mixture: Tensor, magnitude: Tensor, texts: list[str], row: Tensor, task: Tensor
+    ) -> Tensor:
         features = self.context.captions.features(texts)[0].to(self.device)
-        row = row.to(self.device)
-        task = torch.randint(0, 2, row.shape).to(self.device)  # (Q,)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        row, task = row.to(self.device), task.to(self.device)
+        with mixed_precision(self.device):
             cells = self.encoder(mixture)  # (B, cells in time, 12, E)
             guidance = None
             if self.separators is not None and torch.rand(()) >= UNGUIDED_SHARE:

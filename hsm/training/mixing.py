@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -14,8 +15,11 @@ from hsm.errors import HSMError
 from hsm.manifest import Clip, conflict
 from hsm.training.captions import draw_wording
 from hsm.training.clip_store import ClipStore
+from hsm.training.processes import generators
 
 RARE = 40
+ROOM_S = 0.8  # length of a room's tail
+BYSTANDER_DB = (-15.0, 0.0)  # its level against a source of unit RMS
 TRIES = 1_000  # draws before a manifest is blamed
 
 
@@ -30,6 +34,8 @@ class MixingSettings:
         focus_share: see focus_group.
         company: share of the sources that are two clips of the same words at once ("two dogs"), so that a few
             clips make many sounds.
+        bystander: share of the mixtures with a third, softer source that nobody asks for.
+        reverberation: share of the sources that stand in a room.
         speed: largest relative change of speed (and pitch).
         equaliser_db: spread of a random smooth equaliser.
         gain_db: the mixture's level is off the working level by up to this much.
@@ -38,8 +44,10 @@ class MixingSettings:
     crop_s: float = 2.56
     snr_db: float = 10.0
     focus_group: str = "esc50"
-    focus_share: float = 0.5
+    focus_share: float = 0.4
     company: float = 0.3
+    bystander: float = 0.0
+    reverberation: float = 0.25
     speed: float = 0.2
     equaliser_db: float = 5.0
     gain_db: float = 6.0
@@ -50,13 +58,15 @@ class MixtureBatch:
     """Sources of B mixtures; row 0 and 1 of the second axis are a pair.
 
     Args:
-        sources: (B, 2, S) at 16 kHz; the mixture is their sum.
+        sources: (B, 2, S) at 16 kHz.
+        bystander: (B, S), a third source that nobody asks for, or silence; the mixture is the sum of the three.
         wordings: B pairs of wordings, one for each source.
         absent: B wordings of a sound that is in neither source.
         clips: B pairs of indices into the clip list.
     """
 
     sources: Tensor
+    bystander: Tensor
     wordings: list[tuple[str, str]]
     absent: list[str]
     clips: list[tuple[int, int]]
@@ -64,7 +74,7 @@ class MixtureBatch:
     @property
     def mixture(self) -> Tensor:
         """(B, S)."""
-        return self.sources.sum(1)
+        return self.sources.sum(1) + self.bystander
 
 
 def _words(clip: Clip) -> tuple[str, ...]:
@@ -168,6 +178,27 @@ class Mixer:
         shaped = torch.fft.irfft(spectrum * 10 ** (curve_db / 20), n=waves.shape[-1])
         return shaped / (shaped.square().mean(-1, keepdim=True).sqrt() + 1e-6)
 
+    def reverberate(self, waves: Tensor) -> Tensor:
+        """Put some of (N, S) into rooms of their own: a direct sound and a decaying tail of noise; unit RMS.
+
+        The room is what the source brings along, so it belongs to what is asked for.
+        """
+        chosen = np.flatnonzero(self.rng.random(len(waves)) < self.settings.reverberation)
+        if len(chosen) == 0:
+            return waves
+        length = waves.shape[-1]
+        time_s = np.arange(min(length, round(ROOM_S * RATE_HZ))) / RATE_HZ
+        decay_s = self.rng.uniform(0.1, 0.8, (len(chosen), 1))  # to -60 dB
+        tail = self.rng.standard_normal((len(chosen), len(time_s))) * 10 ** (-3 * time_s / decay_s)
+        tail *= 10 ** (-self.rng.uniform(0, 12, (len(chosen), 1)) / 20) / np.linalg.norm(tail, axis=1, keepdims=True)
+        tail[:, 0] = 1.0
+        size = length + len(time_s)
+        rooms = torch.fft.rfft(torch.from_numpy(tail.astype(np.float32)), n=size)
+        wet = torch.fft.irfft(torch.fft.rfft(waves[chosen], n=size) * rooms, n=size)[:, :length]
+        out = waves.clone()
+        out[chosen] = wet / (wet.square().mean(-1, keepdim=True).sqrt() + 1e-6)
+        return out
+
     def pair(self) -> tuple[int, int]:
         """Two clips that may be mixed."""
         first = self.draw_clip()
@@ -185,21 +216,43 @@ class Mixer:
             f"{TRIES} tries; wanted clips of at least three classes that do not include one another."
         )
 
+    def split(self, size: int) -> list[Mixer]:
+        """A mixer with a generator of its own for each of this process's `size` examples."""
+        mixers = [copy.copy(self) for _ in range(size)]
+        for mixer, rng in zip(mixers, generators(self.rng, size), strict=True):
+            mixer.rng = rng
+        return mixers
+
     def batch(self, size: int) -> MixtureBatch:
         """Draw a batch of `size` mixtures."""
-        samples = self.crop_samples
-        pairs = [self.pair() for _ in range(size)]
-        waves = np.stack([self.draw_source(i, samples) for pair in pairs for i in pair])
-        sources = self.equalise(torch.from_numpy(waves)).reshape(size, 2, samples)
-        snr_db = self.rng.uniform(-self.settings.snr_db, self.settings.snr_db, size).astype(np.float32)
-        sources[:, 1] *= torch.from_numpy(10 ** (-snr_db / 20))[:, None]
-        gain_db = self.rng.uniform(-self.settings.gain_db, self.settings.gain_db, size).astype(np.float32)
-        level = WORKING_RMS * torch.from_numpy(10 ** (gain_db / 20))[:, None, None]
-        sources = sources * level / (sources.sum(1, keepdim=True).square().mean(-1, keepdim=True).sqrt() + 1e-6)
-        clips = self.store.clips
+        drawn = [mixer.mixture() for mixer in self.split(size)]
         return MixtureBatch(
-            sources=sources,
-            wordings=[(draw_wording(clips[a], self.rng), draw_wording(clips[b], self.rng)) for a, b in pairs],
-            absent=[draw_wording(clips[self._beside(pair)], self.rng) for pair in pairs],
-            clips=pairs,
+            sources=torch.cat([one.sources for one in drawn]),
+            bystander=torch.cat([one.bystander for one in drawn]),
+            wordings=[wording for one in drawn for wording in one.wordings],
+            absent=[wording for one in drawn for wording in one.absent],
+            clips=[pair for one in drawn for pair in one.clips],
         )
+
+    def mixture(self) -> MixtureBatch:
+        """Draw one mixture, a batch of its own."""
+        pair = self.pair()
+        third = (self._beside(pair),) if self.rng.random() < self.settings.bystander else ()
+        drawn = [self.draw_source(i, self.crop_samples) for i in (*pair, *third)]
+        waves = self.reverberate(self.equalise(torch.from_numpy(np.stack(drawn))))  # (2 or 3, S)
+        waves[1] *= self._amplitude(-self.settings.snr_db, self.settings.snr_db)
+        waves[2:] *= self._amplitude(*BYSTANDER_DB)
+        rms = waves.sum(0).square().mean().sqrt()
+        waves *= self._amplitude(-self.settings.gain_db, self.settings.gain_db) * WORKING_RMS / (rms + 1e-6)
+        first, second = (self.store.clips[i] for i in pair)
+        absent = self.store.clips[self._beside((*pair, *third))]
+        return MixtureBatch(
+            sources=waves[None, :2],
+            bystander=waves[2:].sum(0, keepdim=True),
+            wordings=[(draw_wording(first, self.rng), draw_wording(second, self.rng))],
+            absent=[draw_wording(absent, self.rng)],
+            clips=[pair],
+        )
+
+    def _amplitude(self, lowest_db: float, highest_db: float) -> float:
+        return float(10 ** (self.rng.uniform(lowest_db, highest_db) / 20))

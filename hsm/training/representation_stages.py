@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import COLUMN_SAMPLES, log_mel, working_gain
+from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, log_mel, working_gain
 from hsm.models.audiomae import AudioMAE
 from hsm.models.q_audio import QAudio
+from hsm.precision import mixed_precision
 from hsm.text import TextFeatures
 from hsm.training.captions import draw_wording
 from hsm.training.frozen import FrozenEar
 from hsm.training.mixing import Mixer, MixingSettings, draw_first_column
+from hsm.training.processes import gathered, gathered_list, mean_over_all, processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 VISIBLE_SHARE = 0.4
@@ -34,15 +35,15 @@ class ClipBatches:
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
 
     def draw(self, size: int) -> tuple[Tensor, list[str], list[int]]:
-        """Waves (B, S) near the working level, wordings and clip indices."""
-        rng = self.mixer.rng
-        indices = [self.mixer.draw_clip() for _ in range(size)]
-        samples = self.mixer.crop_samples
-        waves = torch.from_numpy(np.stack([self.mixer.draw_source(i, samples) for i in indices]))
-        waves = self.mixer.equalise(waves).to(self.context.device)
-        level_db = torch.from_numpy(rng.uniform(-6, 6, (size, 1)).astype(np.float32)).to(waves.device)
-        waves = waves * working_gain(waves) * 10 ** (level_db / 20)
-        return waves, [draw_wording(self.context.clips.clips[i], rng) for i in indices], indices
+        """Waves (B, S) near the working level; wordings and clip indices of all processes' batches."""
+        rows, texts, indices = [], [], []
+        for mixer in self.mixer.split(size):
+            index = mixer.draw_clip()
+            wave = mixer.equalise(torch.from_numpy(mixer.draw_source(index, mixer.crop_samples))[None])
+            rows.append(wave * working_gain(wave) * float(10 ** (mixer.rng.uniform(-6, 6) / 20)))
+            texts.append(draw_wording(self.context.clips.clips[index], mixer.rng))
+            indices.append(index)
+        return torch.cat(rows).to(self.context.device), gathered_list(texts), gathered_list(indices)
 
 
 def positive_pairs(context: StageContext, indices: list[int]) -> Tensor:
@@ -87,13 +88,14 @@ class AudioMAEStage(Stage):
         """See `Stage.losses`."""
         waves, texts, indices = self.batches.draw(self.optimisation.batch)
         sentence = self.context.captions.features(texts)[0].sentence().to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        columns = waves.shape[-1] // COLUMN_SAMPLES
+        first = draw_first_column(columns)
+        order = share(torch.rand(len(waves) * processes(), columns * PATCH_BANDS).argsort(1)).to(self.device)  # (B, P)
+        with mixed_precision(self.device):
             cells = self.sound_encoder(waves)  # (B, cells in time, 12, E)
-            pretraining = self.encoder.masked(
-                log_mel(waves), cells, VISIBLE_SHARE, None, draw_first_column(waves.shape[-1] // COLUMN_SAMPLES)
-            )
+            pretraining = self.encoder.masked(log_mel(waves), cells, VISIBLE_SHARE, order, first)
             pooled = self.caption_head(pretraining.visible.mean(1))
-        similarity = F.normalize(pooled.float(), dim=-1) @ sentence.t() / 0.07
+        similarity = gathered(F.normalize(pooled.float(), dim=-1)) @ sentence.t() / 0.07  # of all processes' batches
         caption = contrastive(similarity, positive_pairs(self.context, indices))
         loss = pretraining.loss.float() + CAPTION_WEIGHT * caption
         return {"loss": loss, "reconstruction": pretraining.loss, "caption": caption}
@@ -114,25 +116,30 @@ class QAudioStage(Stage):
         """See `Stage.losses`."""
         waves, texts, indices = self.batches.draw(self.optimisation.batch)
         captions = self.context.captions
-        features, ids = captions.features(texts)
-        features, ids = features.to(self.device), ids.to(self.device)
+        everyone, ids = captions.features(texts)  # of all processes' batches
+        everyone, ids = everyone.to(self.device), share(ids).to(self.device)
+        features = TextFeatures(share(everyone.tokens), share(everyone.mask))
         positives = positive_pairs(self.context, indices)
         vocabulary = captions.vocabulary.to(self.device)  # (V, W)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             local = self.ear.local(waves)  # (B, P, D)
             audio = F.normalize(self.q_audio.audio(local).float(), dim=-1)  # (B, D)
             text = F.normalize(self.q_audio.text(features)[:, 0].float(), dim=-1)  # (B, D)
-            similarity = audio @ text.t() * self.q_audio.temperature.exp().clamp(max=50)
+            similarity = gathered(audio) @ gathered(text).t() * self.q_audio.temperature.exp().clamp(max=50)
             itc = contrastive(similarity, positives)
-            itm = self._matching(local, features, similarity.detach(), positives)
+            itm = self._matching(gathered(local), everyone, similarity.detach(), positives)
             words = self.q_audio.generation(local, vocabulary[ids[:, :-1]], features.mask[:, :-1])
             scores = words @ vocabulary.t() * words.shape[-1] ** -0.5  # (B, L - 1, V)
         following = ids[:, 1:].masked_fill(~features.mask[:, 1:], -100)
-        itg = F.cross_entropy(scores.float().flatten(0, 1), following.flatten(), ignore_index=-100)
+        entropy = F.cross_entropy(scores.float().flatten(0, 1), following.flatten(), ignore_index=-100, reduction="sum")
+        itg = mean_over_all(entropy, (following >= 0).sum())
         return {"loss": itc + itm + itg, "itc": itc, "itm": itm, "itg": itg}
 
     def _matching(self, local: Tensor, features: TextFeatures, similarity: Tensor, positives: Tensor) -> Tensor:
-        """ITM against hard negatives: captions and sounds drawn in proportion to their similarity."""
+        """ITM against hard negatives: captions and sounds drawn in proportion to their similarity.
+
+        Given what all processes have; each matches its share of the pairs.
+        """
         size = len(local)
         weights = similarity.masked_fill(positives, -torch.inf)
         has_negative = weights.isfinite().any(1)
@@ -143,10 +150,9 @@ class QAudioStage(Stage):
         wrong_text = torch.multinomial(weights[rows].softmax(1).cpu(), 1)[:, 0].to(local.device)
         wrong_audio = torch.multinomial(weights.t()[rows].softmax(1).cpu(), 1)[:, 0].to(local.device)
         every = torch.arange(size, device=local.device)
-        audio_rows = torch.cat([every, rows, wrong_audio])
-        text_rows = torch.cat([every, wrong_text, rows])
+        audio_rows = share(torch.cat([every, rows, wrong_audio]))
+        text_rows = share(torch.cat([every, wrong_text, rows]))
+        target = share((torch.arange(size + 2 * len(rows), device=local.device) < size).long())
         pairs = TextFeatures(features.tokens[text_rows], features.mask[text_rows])
         logits = self.q_audio.matching(local[audio_rows], pairs)
-        target = torch.zeros(len(audio_rows), dtype=torch.long, device=local.device)
-        target[:size] = 1
-        return F.cross_entropy(logits.float(), target)
+        return mean_over_all(F.cross_entropy(logits.float(), target, reduction="sum"), len(target))

@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from hsm.audio import PATCH_BANDS
 from hsm.models.separators import GlobalSeparator, LocalSeparator
+from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenFeatures
 from hsm.training.mixing import MixingSettings, draw_first_column
+from hsm.training.processes import processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 P_GT = 0.1  # Paper: Sec. IV-C
@@ -59,21 +61,21 @@ class SeparationStage(Stage):
         super().__init__(name, wanted[name], optimisation, context, needs=needs)
         self.h1, self.h2 = h1, h2
         self.features = FrozenFeatures(context, mixing)
-        self.random_state["mixer"] = self.features.mixer.rng
+        self.random_state.update(self.features.random_state)
 
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
         batch = self.features.draw(self.optimisation.batch)
         out: dict[str, Tensor] = {}
         loss = torch.zeros((), device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             condition = batch.global_target
             if self.name != "local":
                 predicted = self.h1(batch.global_mixture, batch.text).float()
                 l_global, out["cosine"] = global_loss(predicted, batch.global_target)
                 out["cosine_mixture"] = F.cosine_similarity(batch.global_mixture, batch.global_target).mean()
                 loss = loss + (l_global if self.name == "global" else GLOBAL_WEIGHT * l_global)
-                switch = (torch.rand(len(predicted), 1) < P_GT).to(self.device)
+                switch = share(torch.rand(len(predicted) * processes(), 1) < P_GT).to(self.device)
                 condition = torch.where(switch, batch.global_target, predicted)
             if self.name != "global":
                 first = draw_first_column(batch.local_mixture.shape[1] // PATCH_BANDS)

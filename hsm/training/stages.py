@@ -43,7 +43,7 @@ class Optimisation:
     """How a stage's networks are stepped.
 
     Args:
-        batch: examples a step.
+        batch: examples a step, of each process.
         muon_lr: step of Muon, for the matrices inside blocks.
         adamw_lr: step of AdamW, for everything else.
         ema: decay of the averaged weights that are exported.
@@ -67,7 +67,7 @@ class Stage:
         exports: which of the trained networks belong into the weights; all where not given.
         needs: networks that must have been trained before.
         matrices: parts of the names of matrices inside blocks, which Muon steps.
-        random_state: generators whose state belongs into a checkpoint, by name.
+        random_state: generators whose state belongs into a checkpoint, by name; the same in all processes.
     """
 
     name: str
@@ -83,7 +83,10 @@ class Stage:
         self.exports = self.exports or tuple(self.trains)
 
     def losses(self) -> dict[str, Tensor]:
-        """Draw a batch and return its losses; "loss" is the one to minimise, the rest is for the eye."""
+        """Draw a batch and return its losses; "loss" is the one to minimise, the rest is for the eye.
+
+        Of several processes each draws its share, such that their losses' average is that of the batch of all.
+        """
         raise NotImplementedError(self.name)
 
     @property

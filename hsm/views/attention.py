@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from hsm.audio import COLUMN_SAMPLES, MEL_BANDS, PATCH_BANDS, RATE_HZ
-from hsm.records import Separation
+from hsm.records import Audio, Separation
 from hsm.views.palette import LIGHT, Palette, new_figure, style_axes
 from hsm.views.spectrograms import draw_mel, mel_db, mixture_gain
 
@@ -26,9 +26,12 @@ def attention_grid(separation: Separation) -> np.ndarray:
         (columns, 8), a column each 0.16 s from start to end of the clip, bands from low to high.
         Columns beyond the end of a clip shorter than a window are left out.
     """
-    grid = separation.attention.reshape(-1, PATCH_BANDS)
-    heard = max(1, math.ceil(separation.mixture.duration_s / COLUMN_S - 1e-9))
-    return grid[:heard]
+    return separation.attention.reshape(-1, PATCH_BANDS)[: heard_columns(separation.mixture)]
+
+
+def heard_columns(mixture: Audio) -> int:
+    """Columns of 0.16 s from start to end of a clip."""
+    return max(1, math.ceil(mixture.duration_s / COLUMN_S - 1e-9))
 
 
 def _veil(colour: str) -> LinearSegmentedColormap:
@@ -37,12 +40,13 @@ def _veil(colour: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("veil", [(*rgb, 0.0), (*rgb, 0.55), (*rgb, 0.9)])
 
 
-def attention_figure(separation: Separation, palette: Palette = LIGHT) -> Figure:
+def attention_figure(separation: Separation, palette: Palette = LIGHT, truth: Separation | None = None) -> Figure:
     """Draw the attention as a curve over time, and as a map laid over the mixture's spectrogram.
 
     Args:
         separation: what a call computed.
         palette: colours of the page.
+        truth: the same, computed with the true target's global feature; drawn below. Paper: Fig. 6.
 
     Returns:
         A figure with the curve above the map, on one time axis.
@@ -53,8 +57,9 @@ def attention_figure(separation: Separation, palette: Palette = LIGHT) -> Figure
     even = 1.0 / max(1, separation.attention.size // PATCH_BANDS)
     times_s = np.append(np.arange(len(curve)) * COLUMN_S, len(curve) * COLUMN_S)
 
-    figure = new_figure(4.3, palette)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.0, 1.5])
+    figure = new_figure(4.3 if truth is None else 6.4, palette)
+    shown = [separation] if truth is None else [separation, truth]
+    top, *maps = figure.subplots(1 + len(shown), 1, sharex=True, height_ratios=[1.0] + [1.5] * len(shown))
     top.stairs(100 * curve, times_s, fill=True, color=palette.accent, alpha=0.22)
     top.stairs(100 * curve, times_s, color=palette.accent, linewidth=1.6)
     top.axhline(100 * even, color=palette.faint, linewidth=1.0, linestyle=(0, (4, 3)))
@@ -69,26 +74,36 @@ def attention_figure(separation: Separation, palette: Palette = LIGHT) -> Figure
         fontsize=8.5,
         color=palette.faint,
     )
-    top.set_ylim(0.0, max(100 * float(curve.max()) * 1.12, 200 * even))
+    highest = float(curve.max())
+    if truth is not None:
+        true_curve = attention_grid(truth).sum(1)
+        top.stairs(100 * true_curve, times_s, color=palette.ink, linewidth=1.2, linestyle=(0, (2, 1)))
+        highest = max(highest, float(true_curve.max()))
+    top.set_ylim(0.0, max(100 * highest * 1.12, 200 * even))
     top.set_ylabel("% per 0.16 s")
-    style_axes(top, palette, "Attention over time")
+    style_axes(top, palette, "Attention over time" if truth is None else "Attention: predicted, and dotted true")
 
     gain = mixture_gain(separation.mixture)
     level_db = mel_db(separation.mixture, gain)
-    draw_mel(bottom, level_db, duration_s, float(level_db.max()), palette.ground_map)
-    bottom.imshow(
-        grid.T,
-        origin="lower",
-        aspect="auto",
-        extent=(0.0, len(grid) * COLUMN_S, -0.5, MEL_BANDS - 0.5),
-        vmin=0.0,
-        vmax=float(np.quantile(grid, 0.99)) or 1.0,
-        cmap=_veil(palette.accent),
-        interpolation="nearest",
-    )
-    bottom.set_xlim(0.0, duration_s)
-    bottom.set_xlabel("time (s)")
-    style_axes(bottom, palette, "Attention laid over the mixture")
+    titles = ["Attention laid over the mixture"]
+    if truth is not None:
+        titles = ["From the predicted global feature", "From the true target's global feature"]
+    for axes, one, title in zip(maps, shown, titles, strict=True):
+        draw_mel(axes, level_db, duration_s, float(level_db.max()), palette.ground_map)
+        patches = attention_grid(one)
+        axes.imshow(
+            patches.T,
+            origin="lower",
+            aspect="auto",
+            extent=(0.0, len(patches) * COLUMN_S, -0.5, MEL_BANDS - 0.5),
+            vmin=0.0,
+            vmax=float(np.quantile(patches, 0.99)) or 1.0,
+            cmap=_veil(palette.accent),
+            interpolation="nearest",
+        )
+        axes.set_xlim(0.0, duration_s)
+        style_axes(axes, palette, title)
+    maps[-1].set_xlabel("time (s)")
     return figure
 
 

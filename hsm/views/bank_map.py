@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -99,19 +101,34 @@ def _spoken(name: str) -> str:
     return name.split(";")[0].replace("_", " ").strip()
 
 
-MARKS = (
-    ("mixture", "o", "global_mixture"),
-    ("predicted target", "*", "global_target"),
-    ("description (text)", "D", "text_embedding"),
-)
+SIGNS = {"mixture": "o", "predicted target": "*", "description (text)": "D", "true target": "s"}
+SIZES = {"o": 110, "*": 300, "D": 60, "s": 420}  # the square goes around the star
 
 
-def bank_figure(bank_map: BankMap, separation: Separation, palette: Palette = LIGHT) -> Figure:
+def marks(separation: Separation, true_target: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The features of a separation that are marked on the map, by the names of their marks.
+
+    Args:
+        separation: what a call computed.
+        true_target: (D,) global feature of the true target, where it is known.
+
+    Returns:
+        (D,) each.
+    """
+    found = {
+        "mixture": separation.global_mixture,
+        "predicted target": separation.global_target,
+        "description (text)": separation.text_embedding,
+    }
+    return found if true_target is None else found | {"true target": true_target}
+
+
+def bank_figure(bank_map: BankMap, marked: Mapping[str, np.ndarray], palette: Palette = LIGHT) -> Figure:
     """Draw the map in class colours with the mixture, the predicted target and the description on it.
 
     Args:
         bank_map: the map of the model's bank.
-        separation: what a call computed.
+        marked: as `marks` gives them.
         palette: colours of the page; its number of class colours says how many classes are coloured.
 
     Returns:
@@ -129,7 +146,8 @@ def bank_figure(bank_map: BankMap, separation: Separation, palette: Palette = LI
         x, y = bank_map.positions[spoken == name].T
         axes.scatter(x, y, s=17, c=colour, alpha=0.9, lw=0, label=name)
 
-    mixture, target, text = (bank_map.place(getattr(separation, field)) for _, _, field in MARKS)
+    places = {name: bank_map.place(feature) for name, feature in marked.items()}
+    mixture, target = places["mixture"], places["predicted target"]
     axes.annotate(
         "",
         (target[0], target[1]),
@@ -143,17 +161,17 @@ def bank_figure(bank_map: BankMap, separation: Separation, palette: Palette = LI
             "connectionstyle": "arc3,rad=0.15",
         },
     )
-    for (name, mark, _), (x, y) in zip(MARKS, (mixture, target, text), strict=True):
-        size = {"o": 110, "*": 300, "D": 60}[mark]
-        fill = palette.accent if mark == "*" else palette.surface
-        axes.scatter([x], [y], s=size, marker=mark, c=fill, edgecolors=palette.ink, lw=1.6, label=name, zorder=4)
+    for name, (x, y) in places.items():
+        mark = SIGNS[name]
+        fill = {"*": palette.accent, "s": "none"}.get(mark, palette.surface)
+        axes.scatter([x], [y], s=SIZES[mark], marker=mark, c=fill, edgecolors=palette.ink, lw=1.6, label=name, zorder=4)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("t-SNE, first dimension")
     axes.set_ylabel("t-SNE, second dimension")
     style_axes(axes, palette, "Global features")
     handles, labels = axes.get_legend_handles_labels()
-    order = [*range(len(labels) - len(MARKS), len(labels)), *range(len(labels) - len(MARKS))]
+    order = [*range(len(labels) - len(places), len(labels)), *range(len(labels) - len(places))]
     legend = figure.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],
@@ -171,16 +189,34 @@ def bank_figure(bank_map: BankMap, separation: Separation, palette: Palette = LI
     return figure
 
 
-def bank_alt(bank_map: BankMap, separation: Separation) -> str:
+def bank_points(bank_map: BankMap, figure: Figure) -> list[list[Any]]:
+    """Where on the drawn picture each clip lies, so that a pointer over it can be told the clip's name.
+
+    Args:
+        bank_map: the map that was drawn.
+        figure: as `bank_figure` made it, and already saved: its layout is decided then.
+
+    Returns:
+        For each clip its share of the width from the left, of the height from the top, and its name.
+    """
+    pixels = figure.axes[0].transData.transform(bank_map.positions)  # (N, 2)
+    shares = pixels / (figure.bbox.width, figure.bbox.height)
+    return [
+        [round(float(x), 4), round(float(1 - y), 4), f"{name} ({_spoken(class_)})"]
+        for (x, y), name, class_ in zip(shares, bank_map.names, bank_map.classes, strict=True)
+    ]
+
+
+def bank_alt(bank_map: BankMap, marked: Mapping[str, np.ndarray]) -> str:
     """Say the picture in words.
 
     Args:
         bank_map: the map of the model's bank.
-        separation: what a call computed.
+        marked: as `marks` gives them.
 
     Returns:
         One sentence with the class each mark is nearest to.
     """
-    near = "; ".join(f"{name} near {bank_map.nearest_class(getattr(separation, field))}" for name, _, field in MARKS)
+    near = "; ".join(f"{name} near {bank_map.nearest_class(feature)}" for name, feature in marked.items())
     clips = len(bank_map.classes)
     return f"t-SNE map of {clips:,} training clips in class colours; marked are: {near}."

@@ -29,15 +29,16 @@ def understood_line(instruction: Instruction) -> str:
         instruction: as parsed or overridden.
 
     Returns:
-        HTML such as "Remove: dog barking, read by grammar, 98 % sure".
+        HTML such as "Remove: dog barking, read by grammar, 98 % sure", with the instruction's note under it.
     """
+    note = f'<br><span class="note">{escape(instruction.note)}</span>' if instruction.note else ""
     sure = f"read by {escape(instruction.parser)}, {instruction.confidence:.0%} sure"
     if instruction.parser == "given":
         sure = "as you set it"
     return (
         f'<p class="understood" data-operation="{instruction.operation}">'
         f'<span class="operation">{instruction.operation.capitalize()}</span> '
-        f'<strong>{escape(instruction.description)}</strong> <span class="sure">{sure}</span></p>'
+        f'<strong>{escape(instruction.description)}</strong> <span class="sure">{sure}</span>{note}</p>'
     )
 
 
@@ -102,6 +103,34 @@ def events_table(events: Sequence[Event], description: str) -> str:
         "<thead><tr><th>from (s)</th><th>to (s)</th><th>confidence</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"
         '<p class="hint">Confidence: the share of the mixture\'s energy in the span that the mask gives to it.</p>'
+    )
+
+
+COLUMNS = {"sdri": "SDRi dB", "si_sdr": "SI-SDR dB", "mel_psnr": "mel-PSNR dB", "lsd": "LSD"}
+
+
+def scores_table(scores: Mapping[str, Mapping[str, float]], wanted: str) -> str:
+    """How near to the truth each answer is.
+
+    Args:
+        scores: by row, then by metric, as `hsm.evaluation.known` gives them.
+        wanted: what should have come out, in words.
+
+    Returns:
+        HTML.
+    """
+    heads = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS.values())
+    rows = "".join(
+        f'<tr><th scope="row">{escape(row)}</th>'
+        + "".join(f"<td>{values[name]:.2f}</td>" for name in COLUMNS)
+        + "</tr>"
+        for row, values in scores.items()
+    )
+    return (
+        f'<table class="scores"><caption>Against the truth: {escape(wanted)}</caption>'
+        f'<thead><tr><th scope="col">answer</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+        '<p class="hint">The parts of this mixture are known. Higher is better, but for LSD. The ideal ratio mask '
+        "knows both parts: no mask of magnitudes does much better.</p>"
     )
 
 

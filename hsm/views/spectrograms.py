@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from hsm.records import Audio, Separation
 from hsm.views.palette import LIGHT, TYPE_PT, Palette, new_figure, style_axes
 
 RANGE_DB = 65.0  # what is fainter than this below the loudest point is drawn as nothing
+LEVEL_STEPS = 255  # a level is a byte: a step is 0.25 dB
 MOST_COLUMNS = 1_024  # more than a picture has pixels
 TICKS_HZ = (250, 500, 1_000, 2_000, 4_000, 8_000)
 
@@ -104,30 +107,24 @@ def _shortened(text: str, most: int = 58) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-def spectrogram_figure(separation: Separation, palette: Palette = LIGHT) -> Figure:
-    """Draw mixture, target and residual above each other, one time axis, one scale.
+def spectrogram_figure(names: Sequence[str], levels: np.ndarray, duration_s: float, palette: Palette = LIGHT) -> Figure:
+    """Draw tracks above each other, one time axis, one scale.
 
     Args:
-        separation: what a call computed.
+        names: of the tracks, the mixture first.
+        levels: (tracks, columns, 128) as `hsm.views.player.level_bytes` gives them.
+        duration_s: of all tracks.
         palette: colours of the page.
 
     Returns:
-        A figure with three axes for the tracks and one for the colour bar.
+        A figure with an axes for each track and one for the colour bar.
     """
-    gain = mixture_gain(separation.mixture)
-    target_name, residual_name = track_names(separation)
-    tracks = [
-        ("Mixture", separation.mixture),
-        (target_name, separation.target),
-        (residual_name, separation.residual),
-    ]
-    levels = [mel_db(audio, gain) for _, audio in tracks]
-    loudest_db = float(levels[0].max())
-    figure = new_figure(6.2, palette)
-    rows = figure.subplots(3, 1, sharex=True)
+    figure = new_figure(0.5 + 1.9 * len(names), palette)
+    rows = figure.subplots(len(names), 1, sharex=True)
     picture = None
-    for axes, (name, audio), level_db in zip(rows, tracks, levels, strict=True):
-        picture = draw_mel(axes, level_db, audio.duration_s, loudest_db, palette.sound_map)
+    for axes, name, level in zip(rows, names, levels, strict=True):
+        level_db = RANGE_DB * (level / LEVEL_STEPS - 1.0)  # (columns, M)
+        picture = draw_mel(axes, level_db, duration_s, 0.0, palette.sound_map)
         style_axes(axes, palette, _shortened(name))
     rows[-1].set_xlabel("time (s)")
     assert picture is not None
@@ -138,19 +135,29 @@ def spectrogram_figure(separation: Separation, palette: Palette = LIGHT) -> Figu
     return figure
 
 
-def spectrogram_alt(separation: Separation) -> str:
+class NamedSound(Protocol):
+    """A sound with what it is called."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sound(self) -> Audio: ...
+
+
+def spectrogram_alt(tracks: Sequence[NamedSound]) -> str:
     """Say the picture in words.
 
     Args:
-        separation: what a call computed.
+        tracks: the mixture first.
 
     Returns:
-        One or two sentences with the share of the energy in target and residual.
+        Two sentences with the share of the energy in each track.
     """
-    total = float(np.square(separation.mixture.samples).sum()) or 1.0
-    shares = [float(np.square(audio.samples).sum()) / total for audio in (separation.target, separation.residual)]
+    mixture, *parts = tracks
+    total = float(np.square(mixture.sound.samples).sum()) or 1.0
+    shares = "; ".join(f"{part.name}, {float(np.square(part.sound.samples).sum()) / total:.0%}" for part in parts)
     return (
-        f"Three log-mel spectrograms over {separation.mixture.duration_s:.1f} seconds and 0 to 8 kHz, one "
-        f"colour scale: mixture, target and residual. The target holds {shares[0]:.0%} of the mixture's "
-        f"energy, the residual {shares[1]:.0%}."
+        f"{len(tracks)} log-mel spectrograms over {mixture.sound.duration_s:.1f} seconds and 0 to 8 kHz, one "
+        f"colour scale. Shares of the mixture's energy: {shares}."
     )

@@ -102,7 +102,7 @@ class KnownModel:
             instruction=instruction,
             options=options,
             attention=attention,
-            attention_heads=attention[None],
+            attention_layers=attention[None, None],
             global_mixture=band_levels(mixture.wave),
             global_target=band_levels(target),
             text_embedding=np.zeros(16, np.float32),

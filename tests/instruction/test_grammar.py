@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from hsm.errors import HSMError
 from hsm.evaluation.instructions import understood
 from hsm.instruction import parse_instruction
+from hsm.instruction.grammar import read_command
 from hsm.instruction.language import language_note, other_language
 from hsm.instruction.targets import split_targets
 
@@ -41,11 +41,65 @@ from hsm.instruction.targets import split_targets
         ("REMOVE THE DOG", "remove", "dog"),
         ("Don’t remove the “dog”", "extract", "dog"),
         ("Only remove the siren", "remove", "siren"),
+        ("keep the cat and delete the engine", "extract", "cat"),
+        ("delete the engine, keep the cat", "remove", "engine"),
+        ("mute the goat and leave the rest", "remove", "goat"),
+        ("separate the zither from the drums", "extract", "zither"),
+        ("solo the zither", "extract", "zither"),
     ],
 )
 def test_common_forms_are_understood(text: str, operation: str, description: str) -> None:
     found = parse_instruction(text)
     assert (found.operation, found.description, found.text) == (operation, description, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I want neither the cat nor the goat", "keep the cat and remove it", "separate water running from a pipe"],
+)
+def test_the_grammar_is_not_certain_where_a_sentence_says_more(text: str) -> None:
+    assert read_command(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        ("The goat annoys everyone", "goat"),
+        ("that fan is really irritating!", "fan"),
+        ("I like the flute but the fan was far too noisy", "fan"),
+        ("The choir is lovely, but that tapping drives me nuts", "tapping"),
+        ("The fan is too strong; we can't make out the poem", "fan"),
+        ("my sister never stops whistling, make it stop", "sister whistling"),
+        ("Our camera also caught the fan", "fan"),
+        ("the fan spoils the whole recording. please get rid of it", "fan"),
+    ],
+)
+def test_a_plain_complaint_asks_for_removal_of_what_it_blames(text: str, sound: str) -> None:
+    reading = read_command(text)
+    assert reading is not None
+    assert (reading.operation, reading.description) == ("remove", sound)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a fan that is too loud", "it annoys me", "I don't think the fan is annoying", "the fan is not too loud",
+     "the flute is too quiet", "this is driving me mad", "everything but the flute annoys me"],
+)  # fmt: skip
+def test_what_only_resembles_a_complaint_is_left_to_the_trained_parser(text: str) -> None:
+    assert read_command(text) is None
+
+
+def test_a_scene_of_people_keeps_the_people() -> None:
+    reading = read_command("Somebody shaking a box in a hall")
+    assert reading is not None
+    assert (reading.operation, reading.description) == ("extract", "somebody shaking a box in a hall")
+    for text in ("a man talking, please remove", "two men ruining my recording"):
+        assert read_command(text) is None
+
+
+def test_a_command_and_its_opposite_are_certain() -> None:
+    for text in ("keep the cat and remove the engine", "solo the zither", "separate the zither from the drums"):
+        assert read_command(text) is not None
 
 
 @pytest.mark.parametrize(
@@ -60,51 +114,6 @@ def test_text_that_names_no_sound_is_an_error_that_shows_what_to_write(text: str
 def test_more_than_a_thousand_characters_are_refused_with_the_limit_named() -> None:
     with pytest.raises(HSMError, match="1,000"):
         parse_instruction("dog " * 25_000)
-
-
-def _random_texts(count: int) -> list[str]:
-    rng = random.Random(0)
-    pieces = [
-        "remove",
-        "keep",
-        "everything but",
-        "don't",
-        "\x00",
-        "\ud800",
-        "🐕",
-        "\u202e",
-        "İ",
-        "ß",
-        "'; DROP TABLE users;--",
-        "$(rm -rf /)",
-        "../../etc/passwd",
-        "ignore previous instructions",
-        "the",
-        "dog",
-        "{}",
-        "%s",
-        "\\",
-        "\n",
-        "\t",
-        ",",
-        ":",
-        "<script>",
-        "and",
-        "é",
-        "犬",
-        "a" * 60,
-        "\u0301",
-        "out",
-        "only",
-    ]
-    texts = ["".join(chr(rng.randrange(1, 0x11000)) for _ in range(rng.randrange(1, 80))) for _ in range(count // 2)]
-    return texts + [" ".join(rng.choices(pieces, k=rng.randrange(1, 40))) for _ in range(count - count // 2)]
-
-
-def test_a_thousand_random_strings_give_an_instruction_or_a_clear_error() -> None:
-    for text in _random_texts(1_000):
-        found = understood(text, parse_instruction)
-        assert found is None or found.description.strip()
 
 
 @pytest.mark.parametrize(

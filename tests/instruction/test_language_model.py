@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from hsm.instruction import OfflineParser
 from hsm.instruction.chat_models import EndpointChat, ReplyError, TransformersChat
 from hsm.instruction.language_model import (
     LanguageModelParser,
+    add_options,
     instruction_from_reply,
     messages_for,
     with_language_model,
@@ -27,47 +27,12 @@ from hsm.instruction.language_model import (
 OFFLINE = OfflineParser()
 
 
-class Stub(ThreadingHTTPServer):
-    """Answers every request with `content` after `delay_s`, and keeps what it was sent."""
-
-    content: str = ""
-    status = 200
-    delay_s = 0.0
-    seen: dict[str, object]
-    raw: bytes | None = None
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.seen = {"path": self.path, "key": self.headers.get("Authorization"), "body": body}
-        time.sleep(self.server.delay_s)
-        answer = self.server.raw or json.dumps({"choices": [{"message": {"content": self.server.content}}]}).encode()
-        self.send_response(self.server.status)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    server = Stub(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def parser_of(stub: Stub, timeout_s: float = 5.0) -> LanguageModelParser:
+def parser_of(stub: Any, timeout_s: float = 5.0) -> LanguageModelParser:
     chat = EndpointChat(f"http://127.0.0.1:{stub.server_port}/v1", "stub", key="secret")
     return LanguageModelParser(chat, OFFLINE, timeout_s)
 
 
-def test_an_endpoint_that_answers_in_json_decides(stub: Stub) -> None:
+def test_an_endpoint_that_answers_in_json_decides(stub: Any) -> None:
     stub.content = '{"operation": "remove", "description": "the barking"}'
     found = parser_of(stub).parse("that mutt again...")
     assert (found.operation, found.description, found.parser, found.note) == ("remove", "barking", "llm:stub", "")
@@ -75,7 +40,7 @@ def test_an_endpoint_that_answers_in_json_decides(stub: Stub) -> None:
     assert stub.seen["key"] == "Bearer secret"
 
 
-def test_the_key_is_read_from_the_environment(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_read_from_the_environment(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HSM_LLM_API_KEY", "from-outside")
     stub.content = "{}"
     EndpointChat(f"http://127.0.0.1:{stub.server_port}", "m").reply(messages_for("dog"), 5)
@@ -98,24 +63,24 @@ def test_the_key_is_read_from_the_environment(stub: Stub, monkeypatch: pytest.Mo
         "",
     ],
 )
-def test_any_other_answer_leaves_it_to_the_offline_parser_which_says_so(stub: Stub, content: str) -> None:
+def test_any_other_answer_leaves_it_to_the_offline_parser_which_says_so(stub: Any, content: str) -> None:
     stub.content = content
     found = parser_of(stub).parse("remove the dog")
     assert (found.operation, found.description, found.parser) == ("remove", "dog", "grammar")
     assert "stub was not used" in found.note
 
 
-def test_a_status_other_than_200_leaves_it_to_the_offline_parser(stub: Stub) -> None:
+def test_a_status_other_than_200_leaves_it_to_the_offline_parser(stub: Any) -> None:
     stub.status = 500
     assert "status 500" in parser_of(stub).parse("remove the dog").note
 
 
-def test_an_answer_of_another_form_leaves_it_to_the_offline_parser(stub: Stub) -> None:
+def test_an_answer_of_another_form_leaves_it_to_the_offline_parser(stub: Any) -> None:
     stub.raw = b'{"choices": []}'
     assert "another form" in parser_of(stub).parse("remove the dog").note
 
 
-def test_a_slow_endpoint_is_not_waited_for(stub: Stub) -> None:
+def test_a_slow_endpoint_is_not_waited_for(stub: Any) -> None:
     stub.delay_s, stub.content = 1.5, '{"operation": "extract", "description": "cat"}'
     start = time.monotonic()
     found = parser_of(stub, timeout_s=0.2).parse("remove the dog")
@@ -134,7 +99,7 @@ def test_an_address_that_is_a_file_is_refused() -> None:
         EndpointChat("file:///etc/passwd", "m")
 
 
-def test_a_model_that_finds_no_sound_is_believed(stub: Stub) -> None:
+def test_a_model_that_finds_no_sound_is_believed(stub: Any) -> None:
     stub.content = '{"operation": "none", "description": ""}'
     with pytest.raises(HSMError, match="no sound"):
         parser_of(stub).parse("what a day")
@@ -170,7 +135,7 @@ def test_a_transformers_model_that_is_not_there_is_the_callers_fault() -> None:
         TransformersChat.load("./no/such/folder")
 
 
-def test_an_endpoint_or_a_folder_is_put_before_the_offline_parser(stub: Stub, tmp_path: Path) -> None:
+def test_an_endpoint_or_a_folder_is_put_before_the_offline_parser(stub: Any, tmp_path: Path) -> None:
     stub.content = '{"operation": "remove", "description": "owl"}'
     asked = with_language_model(OFFLINE, "stub", f"http://127.0.0.1:{stub.server_port}/v1")
     assert asked.parse("that bird again").parser == "llm:stub"
@@ -182,3 +147,20 @@ def test_an_endpoint_or_a_folder_is_put_before_the_offline_parser(stub: Stub, tm
     found = with_language_model(OFFLINE, str(tmp_path / "chat")).parse("remove the dog")
     assert (found.operation, found.description) == ("remove", "dog"), "the offline parser read it"
     assert "chat was not used" in found.note
+
+
+def test_a_model_that_cannot_be_loaded_leaves_it_to_the_offline_parser_which_says_so() -> None:
+    found = with_language_model(OFFLINE, "./no/such/folder").parse("remove the dog")
+    assert (found.operation, found.description) == ("remove", "dog")
+    assert "was not used: it could not be loaded" in found.note
+    assert "\n" not in found.note
+
+
+def test_a_command_line_says_which_model_and_else_the_environment_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HSM_LANGUAGE_MODEL", "from-outside")
+    monkeypatch.setenv("HSM_LANGUAGE_MODEL_URL", "http://127.0.0.1:1/v1")
+    command = argparse.ArgumentParser()
+    add_options(command)
+    silent = command.parse_args([])
+    assert (silent.language_model, silent.language_model_url) == ("from-outside", "http://127.0.0.1:1/v1")
+    assert command.parse_args(["--language-model", "mine"]).language_model == "mine"

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 
 import pytest
 import torch
 
 from hsm.config import TextConfig
-from hsm.evaluation.instructions import Case, is_right, load_cases, run, score, template_cases, understood
+from hsm.evaluation.instructions import (
+    BLIND,
+    HAND_WRITTEN,
+    UNSEEN,
+    Case,
+    Measured,
+    evaluated_sentences,
+    is_right,
+    load_cases,
+    markdown,
+    plain_words,
+    run,
+    score,
+    template_cases,
+    understood,
+)
 from hsm.instruction import parse_instruction
 from hsm.instruction.generator import LABELS, examples
 from hsm.instruction.neural import NeuralParser
+from hsm.instruction.phrases import load_phrases
 from hsm.models.instruction_net import InstructionNet
 from hsm.records import Instruction
 from hsm.text import TextEncoder, load_text_encoder
@@ -82,7 +99,7 @@ def test_the_grammar_decides_where_it_is_certain_and_the_trained_parser_elsewher
     assert parse_instruction("extract the dog", Always()).parser == "grammar"
     assert parse_instruction("extract the dog", Unsure()).parser == "grammar"
     assert parse_instruction("keep onlly birds", Sure()).description == "birds"
-    assert parse_instruction("that dog drives me up the wall", Always()).description == "asked"
+    assert parse_instruction("that dog of yours, what a racket", Always()).description == "asked"
 
 
 def test_a_description_is_right_when_content_words_are_kept_and_no_command_word_is_left() -> None:
@@ -112,7 +129,48 @@ def test_nearly_all_plain_templates_are_understood_by_the_grammar_alone() -> Non
     assert sum(good for good, _ in rows.values()) >= 0.99 * len(template_cases()), misses[:5]
 
 
-def test_the_table_of_kinds_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    share = run(show_misses=False)
-    assert 0 < share <= 1
-    assert "negation" in capsys.readouterr().out
+def test_the_table_of_kinds_is_printed_and_no_miss_of_the_blind_set(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run()
+    printed = capsys.readouterr().out
+    assert "negation" in printed
+    assert [done.name for done in found] == ["hand-written", "templates", "unseen", "blind"]
+    assert all(0 < done.right <= done.total for done in found)
+    assert "miss:" in printed
+    assert "miss:" not in printed[printed.index("blind:") :]
+
+
+def test_the_readmes_table_has_a_row_a_kind_and_a_column_a_set() -> None:
+    found = [
+        Measured("one", {"plain": (3, 4), "typo": (1, 1)}, [], 10.0),
+        Measured("two", {"template": (5, 5)}, [], 20.0),
+    ]
+    table = markdown(found, "0123456789abcdef")
+    assert "| all | 4/5 = 80.0 % | 5/5 = 100.0 % |" in table
+    assert "| typo | 1/1 = 100.0 % |  |" in table
+    assert "15 ms" in table
+    assert "0123456789ab." in table
+
+
+def test_no_evaluated_sentence_is_in_two_sets() -> None:
+    sets = [{plain_words(case.text) for case in load_cases(path)} for path in (HAND_WRITTEN, UNSEEN, BLIND)]
+    assert len(set().union(*sets)) == sum(map(len, sets)) == len(evaluated_sentences()) - _template_count(sets)
+
+
+def _template_count(sets: list[set[str]]) -> int:
+    return len({plain_words(case.text) for case in template_cases()} - set().union(*sets))
+
+
+def test_no_template_is_an_evaluated_sentence_with_its_sound_taken_out() -> None:
+    """Short commands such as "remove X" are everybody's; a turn of phrase of four words or more is not."""
+    templates = {
+        plain_words(re.sub(r"<[XYxy]>|\{\w+\??\}|[()|]", " ", template))
+        for kinds in (load_phrases().extract, load_phrases().remove)
+        for lines in kinds.values()
+        for template in lines
+    }
+    for path in (HAND_WRITTEN, UNSEEN, BLIND):
+        for case in load_cases(path):
+            sound = set(plain_words(f"{case.description} {case.optional}").split())
+            frame = [word for word in plain_words(case.text).split() if word not in sound]
+            if len(frame) >= 5:
+                assert " ".join(frame) not in templates, case.text

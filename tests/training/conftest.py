@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
+from stage_context import fresh_context
 
 from hsm.config import tiny
 from hsm.manifest import COLUMNS
-from hsm.models import build_modules
 from hsm.text import load_text_encoder
 from hsm.training.captions import CaptionStore
 from hsm.training.clip_store import ClipStore
@@ -77,11 +76,4 @@ def captions(store: ClipStore, cache: Path) -> CaptionStore:
 def make_context(store: ClipStore, captions: CaptionStore) -> Callable[[], StageContext]:
     """Fresh networks, the same ones every time."""
 
-    def make() -> StageContext:
-        torch.manual_seed(7)
-        modules = build_modules(tiny())
-        for module in modules.values():
-            module.eval()
-        return StageContext(tiny(), store, captions, torch.device("cpu"), modules, seed=3)
-
-    return make
+    return lambda: fresh_context(store, captions)

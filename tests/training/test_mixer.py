@@ -19,7 +19,7 @@ from hsm.training.captions import wordings
 from hsm.training.clip_store import ClipStore
 from hsm.training.mixing import Mixer, MixingSettings, sampling_weights
 
-PLAIN = MixingSettings(crop_s=0.64, equaliser_db=0.0, company=0.0)
+PLAIN = MixingSettings(crop_s=0.64, equaliser_db=0.0, company=0.0, reverberation=0.0)
 
 
 def test_clips_that_conflict_are_never_mixed_nor_asked_for_as_absent(store: ClipStore) -> None:
@@ -121,6 +121,29 @@ def test_an_equaliser_of_nothing_changes_nothing(store: ClipStore) -> None:
     ratio_db = 20 * torch.log10(torch.fft.rfft(changed).abs() / torch.fft.rfft(waves).abs())
     assert 1 < ratio_db.std() < 8
     assert (ratio_db[:, 1:] - ratio_db[:, :-1]).abs().max() < 0.2, "smooth over frequency"
+
+
+def test_a_bystander_is_in_the_mixture_and_in_no_source(store: ClipStore) -> None:
+    batch = Mixer(store, "train", dataclasses.replace(PLAIN, bystander=0.5), seed=0).batch(200)
+    level = batch.bystander.square().mean(-1).sqrt()
+    assert 0.4 < (level > 0).float().mean() < 0.6
+    torch.testing.assert_close(batch.mixture - batch.sources.sum(1), batch.bystander)
+    loudest = batch.sources.square().mean(-1).sqrt().amax(1)
+    assert (level <= 1.01 * loudest).all()
+    assert not Mixer(store, "train", PLAIN, seed=0).batch(4).bystander.any()
+
+
+def test_a_room_lengthens_a_sound_and_keeps_its_beginning(store: ClipStore) -> None:
+    click = torch.zeros(3, RATE_HZ)
+    click[:, 1_000] = 1
+    assert torch.equal(Mixer(store, "train", PLAIN, 0).reverberate(click), click)
+    wet = Mixer(store, "train", dataclasses.replace(PLAIN, reverberation=1.0), 0).reverberate(click)
+    assert wet[:, :1_000].abs().max() < 1e-3
+    assert (wet.abs().argmax(-1) == 1_000).all()
+    torch.testing.assert_close(wet.square().mean(-1), torch.ones(3), rtol=1e-3, atol=1e-3)
+    early, late = (wet[:, a:b].square().sum(-1) for a, b in ((1_001, 2_000), (11_000, 12_000)))
+    assert (early > 10 * late).all()
+    assert (early > 0).all()
 
 
 def test_a_split_without_clips_is_an_error_that_names_the_others(store: ClipStore) -> None:

@@ -1,0 +1,47 @@
+"""The rival's network: its paper's sizes, and a filter of the mixture that the description steers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hsm.audio import istft, stft
+from hsm.config import ResUNetConfig
+from hsm.models.resunet import ResUNet
+
+TINY = ResUNetConfig(n_fft=64, hop=16, widths=(2, 4, 4), condition_width=8)
+
+
+def test_at_the_papers_sizes_it_has_six_blocks_each_way_and_thirty_million_parameters() -> None:
+    with torch.device("meta"):
+        network = ResUNet(ResUNetConfig())
+    assert (len(network.encoder), len(network.decoder)) == (6, 6)
+    convolutions = sum(m.weight.numel() for m in network.modules() if isinstance(m, torch.nn.Conv2d))
+    assert 19e6 < convolutions < 21e6, "beside 1.4 M of the transposed ones"
+    assert 29e6 < sum(p.numel() for p in network.parameters()) < 31e6
+
+
+@pytest.mark.parametrize("samples", [100, 16 * 4 * 8, 1_000])
+def test_any_length_comes_back_as_long(samples: int) -> None:
+    torch.manual_seed(0)
+    network, wave = ResUNet(TINY).eval(), torch.randn(2, samples)
+    found = network(stft(wave, TINY.n_fft, TINY.hop), torch.randn(2, 8))
+    assert istft(found, samples, TINY.n_fft, TINY.hop).shape == wave.shape
+
+
+def test_no_bin_becomes_louder_and_silence_stays_silent() -> None:
+    torch.manual_seed(0)
+    network, spectrum = ResUNet(TINY).eval(), stft(torch.randn(1, 500), TINY.n_fft, TINY.hop)
+    found = network(spectrum, torch.randn(1, 8))
+    assert (found.abs() <= spectrum.abs() + 1e-5).all()
+    assert (network(torch.zeros_like(spectrum), torch.randn(1, 8)) == 0).all()
+
+
+def test_the_description_and_every_parameter_take_part() -> None:
+    torch.manual_seed(0)
+    network, spectrum = ResUNet(TINY), stft(torch.randn(2, 500), TINY.n_fft, TINY.hop)
+    condition = torch.randn(2, 8, requires_grad=True)
+    network(spectrum, condition).abs().square().sum().backward()
+    assert condition.grad is not None
+    assert (condition.grad.abs().sum(1) > 0).all()
+    assert all(p.grad is not None for p in network.parameters())
