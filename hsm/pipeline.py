@@ -37,7 +37,7 @@ from hsm.instruction import OfflineParser, Parser
 from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
 from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut
-from hsm.models import build_modules
+from hsm.models import NETWORKS, build_modules
 from hsm.models.audiomae import AudioMAE
 from hsm.models.codec import Codec
 from hsm.models.decoder import AcousticDecoder, Sampling
@@ -207,13 +207,15 @@ class HSM:
 
     Args:
         config: sizes.
-        modules: networks by name, as `hsm.models.build_modules` makes them.
+        modules: networks by name, as `hsm.models.build_modules` makes them; those that only the codec
+            renderer needs may come later.
         text: the frozen text encoder.
         parser: reads instructions.
         bank: global features of training clips.
         device: where the networks compute.
         weights_info: name, file, checksum and training of each weight file.
         missing: networks of the codec renderer that were never trained.
+        fetch: loads a network that `modules` lacks, by name, when it is first used.
     """
 
     def __init__(
@@ -226,20 +228,36 @@ class HSM:
         device: torch.device,
         weights_info: dict[str, Any],
         missing: tuple[str, ...] = (),
+        fetch: Callable[[str], nn.Module] | None = None,
     ) -> None:
         for module in modules.values():
             module.to(device).eval().requires_grad_(False)
         text.module.to(device)
         self.config, self.modules, self.text, self.parser = config, modules, text, parser
         self.bank, self.device, self.weights_info, self.missing = bank, device, weights_info, missing
+        self._fetch = fetch
         self.sound_encoder: SoundEncoder = modules["sound_encoder"]  # type: ignore[assignment]
         self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
         self.h2: LocalSeparator = modules["local_separator"]  # type: ignore[assignment]
         self.mask: MaskRenderer = modules["mask"]  # type: ignore[assignment]
-        self.codec: Codec | TransformersCodec = modules["codec"]  # type: ignore[assignment]
-        self.decoder: AcousticDecoder = modules["decoder"]  # type: ignore[assignment]
+
+    def _at_first_use(self, name: str) -> nn.Module:
+        if name not in self.modules:
+            assert self._fetch is not None, f"no {name} and no way to load it"
+            self.modules[name] = self._fetch(name).to(self.device).eval().requires_grad_(False)
+        return self.modules[name]
+
+    @property
+    def codec(self) -> Codec | TransformersCodec:
+        """Loaded at first use, since few ask for its renderer; `HSMError` for a file that is damaged."""
+        return self._at_first_use("codec")  # type: ignore[return-value]
+
+    @property
+    def decoder(self) -> AcousticDecoder:
+        """The AR decoder, loaded at first use as `codec`."""
+        return self._at_first_use("decoder")  # type: ignore[return-value]
 
     @staticmethod
     def load(
@@ -273,14 +291,21 @@ class HSM:
             raise HSMError(f'device: got {device!r}, which is not to be had here ({error}); try "cpu".') from error
         folder = WeightFolder.open(weights if weights is not None else BUNDLED)
         config = config_from_dict(folder.manifest["config"])
-        modules = build_modules(config)
-        if codec:
-            modules["codec"] = _fitting(load_codec(codec), config)
-            modules["decoder"].lattice = None  # type: ignore[assignment]
         missing = tuple(name for name in REGENERATING if name not in folder and not (codec and name == "codec"))
-        for name, module in modules.items():
-            if name not in missing and not (codec and name == "codec"):
+
+        def fetch(name: str) -> nn.Module:
+            if name == "codec" and codec:
+                return _fitting(load_codec(codec), config)
+            module = build_modules(config, (name,))[name]
+            if name == "decoder" and codec:
+                module.lattice = None  # type: ignore[assignment]
+            if name not in missing:
                 folder.load_into(name, module)
+            return module
+
+        modules = {name: fetch(name) for name in NETWORKS if name not in REGENERATING}
+        if codec:
+            modules["codec"] = fetch("codec")  # what does not fit is told at once
         text = load_text_encoder(config.text)
         parser: Parser = OfflineParser(NeuralParser(modules["instruction"], text))  # type: ignore[arg-type]
         if language_model:
@@ -294,6 +319,7 @@ class HSM:
             chosen,
             folder.manifest["files"],
             missing,
+            fetch,
         )
 
     @staticmethod

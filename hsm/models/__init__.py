@@ -7,6 +7,8 @@ K codebooks, E width of their entries (in the sound encoder: of its features).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from torch import nn
 
 from hsm.config import Config
@@ -19,20 +21,33 @@ from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator
 from hsm.models.sound_encoder import SoundEncoder
 
+NETWORKS = (
+    "sound_encoder",
+    "audiomae",
+    "q_audio",
+    "global_separator",
+    "local_separator",
+    "mask",
+    "codec",
+    "decoder",
+    "instruction",
+)
 
-def build_modules(config: Config) -> dict[str, nn.Module]:
-    """Every network of a configuration by its name in a weight folder, with random weights."""
+
+def build_modules(config: Config, names: Collection[str] = NETWORKS) -> dict[str, nn.Module]:
+    """Networks of a configuration by their name in a weight folder, with random weights; all of them unless named."""
     local, text = config.audiomae.width, config.text.width
     assert config.q_audio.width == local, "H2 attends to G and S in one width"
     cells = config.sound_encoder.width
-    return {
-        "sound_encoder": SoundEncoder(config.sound_encoder),
-        "audiomae": AudioMAE(config.audiomae, cells),
-        "q_audio": QAudio(config.q_audio, local, text),
-        "global_separator": GlobalSeparator(config.global_separator, local, text),
-        "local_separator": LocalSeparator(config.local_separator, local, text),
-        "mask": MaskRenderer(config.mask, text, local, cells),
-        "codec": Codec(config.codec),
-        "decoder": AcousticDecoder(config.decoder, config.codec, local),
-        "instruction": InstructionNet(text),
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "sound_encoder": lambda: SoundEncoder(config.sound_encoder),
+        "audiomae": lambda: AudioMAE(config.audiomae, cells),
+        "q_audio": lambda: QAudio(config.q_audio, local, text),
+        "global_separator": lambda: GlobalSeparator(config.global_separator, local, text),
+        "local_separator": lambda: LocalSeparator(config.local_separator, local, text),
+        "mask": lambda: MaskRenderer(config.mask, text, local, cells),
+        "codec": lambda: Codec(config.codec),
+        "decoder": lambda: AcousticDecoder(config.decoder, config.codec, local),
+        "instruction": lambda: InstructionNet(text),
     }
+    return {name: makers[name]() for name in NETWORKS if name in names}
