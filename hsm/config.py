@@ -80,6 +80,14 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class PresenceConfig:
+    """Naming what a mixture holds; `names`: how many sounds it knows by name."""
+
+    width: int = 512
+    names: int = 192
+
+
+@dataclass(frozen=True)
 class ResUNetConfig:
     """AudioSep's network, to compare with; stands alone and is no part of a `Config`.
 
@@ -142,6 +150,7 @@ class Config:
     global_separator: SeparatorConfig
     local_separator: SeparatorConfig
     mask: MaskConfig
+    presence: PresenceConfig
     codec: CodecConfig
     decoder: DecoderConfig
 
@@ -158,6 +167,7 @@ _PARTS = {
     "global_separator": SeparatorConfig,
     "local_separator": SeparatorConfig,
     "mask": MaskConfig,
+    "presence": PresenceConfig,
     "codec": CodecConfig,
     "decoder": DecoderConfig,
 }
@@ -201,6 +211,7 @@ def paper() -> Config:
         global_separator=SeparatorConfig(768, 6, 8),
         local_separator=SeparatorConfig(768, 12, 8),
         mask=MaskConfig(768, 4, 12, 12, 768, 64),
+        presence=PresenceConfig(1024, 512),
         codec=CodecConfig(288, 5, 6),
         decoder=DecoderConfig(1024, 12, 8, 2, 256, 64),
     )
@@ -217,6 +228,7 @@ def small() -> Config:
         global_separator=SeparatorConfig(256, 6, 4),
         local_separator=SeparatorConfig(256, 6, 4),
         mask=MaskConfig(),
+        presence=PresenceConfig(),
         codec=CodecConfig(),
         decoder=DecoderConfig(),
     )
@@ -233,6 +245,7 @@ def tiny() -> Config:
         global_separator=SeparatorConfig(32, 2, 2),
         local_separator=SeparatorConfig(32, 2, 2),
         mask=MaskConfig(32, 2, 2, 2, 32, 4),
+        presence=PresenceConfig(16, 3),
         codec=CodecConfig(16, 2, 2, 3, 2, 3),
         decoder=DecoderConfig(32, 2, 2, 1, 8, 8),
     )

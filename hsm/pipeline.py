@@ -31,6 +31,7 @@ from hsm.audio import (
 )
 from hsm.bank import FeatureBank
 from hsm.codecs import TransformersCodec, load_codec
+from hsm.competition import contested
 from hsm.config import Config, config_from_dict, tiny
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
@@ -42,6 +43,7 @@ from hsm.models.audiomae import AudioMAE
 from hsm.models.codec import Codec
 from hsm.models.decoder import AcousticDecoder, Sampling
 from hsm.models.mask_renderer import Guidance, MaskRenderer
+from hsm.models.presence import PresenceNet
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
 from hsm.models.sound_encoder import SoundEncoder
@@ -68,6 +70,8 @@ class Heard:
         local: S_mix (1, P, D).
         global_feature: G_mix (1, D).
         gain: (1,) by which the window was brought to the working level.
+        energy: (T, F) the window's energy, sums to 1.
+        present: (V,) log-odds that the sounds of the vocabulary are there.
     """
 
     window: Window
@@ -75,6 +79,8 @@ class Heard:
     local: Tensor
     global_feature: Tensor
     gain: Tensor
+    energy: Tensor
+    present: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +114,14 @@ class Question:
         instruction: as understood.
         condition: T_cap (1, L, D) and T_task (1, W).
         sentence: (1, W) embedding of the whole description.
+        named: (N, W) of the description and of each sound in it.
         task: (1,) 0 extract, 1 remove.
     """
 
     instruction: Instruction
     condition: TextCondition
     sentence: Tensor
+    named: Tensor
     task: Tensor
 
 
@@ -242,6 +250,7 @@ class HSM:
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
         self.h2: LocalSeparator = modules["local_separator"]  # type: ignore[assignment]
         self.mask: MaskRenderer = modules["mask"]  # type: ignore[assignment]
+        self.presence: PresenceNet = modules["presence"]  # type: ignore[assignment]
 
     def _at_first_use(self, name: str) -> nn.Module:
         if name not in self.modules:
@@ -337,6 +346,8 @@ class HSM:
             torch.manual_seed(seed)
             modules = build_modules(config)
             features = torch.randn(60, config.q_audio.width).numpy()
+            presence: Any = modules["presence"]
+            presence.vocabulary.copy_(nn.functional.normalize(torch.randn(presence.vocabulary.shape), dim=1))
         classes = tuple(("dog", "rain", "speech")[i % 3] for i in range(60))
         names = tuple(f"{c} {i}" for i, c in enumerate(classes))
         bank = FeatureBank(features, classes, names)
@@ -396,9 +407,13 @@ class HSM:
                 piece = (samples * gain).to(self.device)  # (S,)
                 cells = self.sound_encoder(piece[None])  # (1, cells in time, 12, E)
                 local = self.audiomae(log_mel(piece[None]), cells)  # (1, P, D)
-                frames = self.mask.hear(stft(piece[None]).abs(), cells)  # (1, T, C)
+                magnitude = stft(piece[None]).abs()  # (1, T, F)
+                frames = self.mask.hear(magnitude, cells)  # (1, T, C)
+                energy = magnitude[0].square()
+                energy /= energy.sum().clamp_min(1e-12)
+                present = self.presence(frames)[0]  # (V,)
             with watch.stage("global features", share):
-                heard = Heard(window, frames, local, self.q_audio.audio(local), gain)
+                heard = Heard(window, frames, local, self.q_audio.audio(local), gain, energy, present)
             yield heard
 
     @torch.inference_mode()
@@ -418,9 +433,12 @@ class HSM:
         wish = self._understand(instruction, options)
         features = self.text.encode([wish.description])
         caption = self.q_audio.text(features)  # (1, L, D)
+        named = features.sentence()  # (1, W)
+        if len(wish.descriptions) > 1:
+            named = torch.cat([named, self.text.encode(list(wish.descriptions)).sentence()])
         condition = TextCondition(caption, features.mask, self.text.task(wish.operation))
         task = torch.tensor([OPERATIONS.index(wish.operation)], device=self.device)
-        return Question(wish, condition, features.sentence(), task)
+        return Question(wish, condition, features.sentence(), named, task)
 
     @torch.inference_mode()
     def answer(
@@ -428,7 +446,7 @@ class HSM:
         heard: Iterable[Heard],
         columns: int,
         question: Question,
-        hierarchy: bool,
+        options: SeparationOptions,
         watch: Stopwatch,
         global_target: Tensor | None = None,
     ) -> Iterator[Answer]:
@@ -438,7 +456,7 @@ class HSM:
             heard: the windows in order.
             columns: length of the whole sound in patch columns.
             question: what is asked.
-            hierarchy: whether Ĝ and Ŝ guide the renderer.
+            options: whether Ĝ and Ŝ guide the renderer, and whether it is asked for another sound too.
             watch: told of every stage.
             global_target: (1, D) to be used for Ĝ; predicted where not given.
 
@@ -470,8 +488,12 @@ class HSM:
                 local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, 8 * D)
                 level.add(window.first, (1 / one.gain).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
             with watch.stage("render", share):
-                guidance = Guidance(carried, separated.local) if hierarchy else None
+                guidance = Guidance(carried, separated.local) if options.hierarchy else None
                 logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
+                if options.competition:
+                    side = 1.0 - 2.0 * question.task  # the renderer finds the described sound, whatever the task
+                    heard_there = (one.frames, one.energy, one.present)
+                    logits = side * contested(self.mask, self.presence, *heard_there, question.named, side * logits)
                 fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
                 mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
             done = window.next_first(columns)
@@ -484,7 +506,7 @@ class HSM:
         operation = OPERATIONS[1 - OPERATIONS.index(question.instruction.operation)]
         condition = question.condition._replace(task=self.text.task(operation))
         instruction = replace(question.instruction, operation=operation)
-        return Question(instruction, condition, question.sentence, 1 - question.task)
+        return replace(question, instruction=instruction, condition=condition, task=1 - question.task)
 
     def check_renderer(self, options: SeparationOptions) -> None:
         """Raise `HSMError` where the weights of the chosen renderer are not there."""
@@ -582,7 +604,7 @@ class HSM:
             question = self.question(instruction, options)
         listened = mixture if isinstance(mixture, Listened) else self.listen(mixture, progress)
         given = None if global_target is None else torch.from_numpy(global_target)[None].to(self.device)  # (1, D)
-        answers = list(self.answer(listened.heard, listened.columns, question, options.hierarchy, watch, given))
+        answers = list(self.answer(listened.heard, listened.columns, question, options, watch, given))
         with watch.stage("render", 1.0):
             joined = torch.cat([answer.mask for answer in answers])  # (T, F)
             if options.renderer == "mask":
@@ -590,7 +612,7 @@ class HSM:
                 residual = Audio(listened.mixture.samples - target.samples, target.rate_hz)
         if options.renderer == "codec":
             other = self.opposite(question)
-            rest = self.answer(listened.heard, listened.columns, other, options.hierarchy, watch)
+            rest = self.answer(listened.heard, listened.columns, other, options, watch)
             target, residual = (
                 _like(self.regenerate(found, options, watch), listened.mixture) for found in (answers, rest)
             )

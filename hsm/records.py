@@ -142,6 +142,8 @@ class SeparationOptions:
         description: overrides what the parser understood.
         hierarchy: whether Ĝ and Ŝ guide the renderer; without it text alone does, which is the paper's
             single-stage variant. "codec" always has them.
+        competition: whether the mask renderer is also asked for the strongest other sound, see
+            `hsm.competition`.
         temperature: for "codec": 1 draws tokens as often as they are likely, less prefers the likelier,
             0 takes their mean, which is nearer to the target and smoother.
         top_k: for "codec": only so many of the likeliest tokens can be drawn.
@@ -152,6 +154,7 @@ class SeparationOptions:
     operation: Operation | None = None
     description: str | None = None
     hierarchy: bool = True
+    competition: bool = True
     temperature: float = 0.0
     top_k: int = 50
 

@@ -145,7 +145,7 @@ def separate_file(
     def answers(asked: Question) -> Iterator[Answer]:
         mono = (torch.from_numpy(block).mean(0) for block in recording.blocks())
         heard = model.hear(cut(resample(mono, rate_hz, RATE_HZ), columns), columns, watch)
-        found = model.answer(heard, columns, asked, options.hierarchy, watch)
+        found = model.answer(heard, columns, asked, options, watch)
         return _told(found, columns, length / rate_hz, progress)
 
     form = (rate_hz, recording.channels, chosen, length)

@@ -93,6 +93,7 @@ def test_the_other_configurations_can_be_built(config: Any) -> None:
         "global_separator",
         "local_separator",
         "mask",
+        "presence",
         "codec",
         "decoder",
         "instruction",

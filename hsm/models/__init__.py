@@ -17,6 +17,7 @@ from hsm.models.codec import Codec
 from hsm.models.decoder import AcousticDecoder
 from hsm.models.instruction_net import InstructionNet
 from hsm.models.mask_renderer import MaskRenderer
+from hsm.models.presence import PresenceNet
 from hsm.models.q_audio import QAudio
 from hsm.models.separators import GlobalSeparator, LocalSeparator
 from hsm.models.sound_encoder import SoundEncoder
@@ -28,6 +29,7 @@ NETWORKS = (
     "global_separator",
     "local_separator",
     "mask",
+    "presence",
     "codec",
     "decoder",
     "instruction",
@@ -46,6 +48,7 @@ def build_modules(config: Config, names: Collection[str] = NETWORKS) -> dict[str
         "global_separator": lambda: GlobalSeparator(config.global_separator, local, text),
         "local_separator": lambda: LocalSeparator(config.local_separator, local, text),
         "mask": lambda: MaskRenderer(config.mask, text, local, cells),
+        "presence": lambda: PresenceNet(config.presence, config.mask.width, text),
         "codec": lambda: Codec(config.codec),
         "decoder": lambda: AcousticDecoder(config.decoder, config.codec, local),
         "instruction": lambda: InstructionNet(text),

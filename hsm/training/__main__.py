@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from hsm.training.instruction_stage import InstructionStage
 from hsm.training.loop import Budget, Run
 from hsm.training.mask_stage import MaskStage
 from hsm.training.mixing import MixingSettings
+from hsm.training.presence_stage import PresenceStage
 from hsm.training.pretrained import LICENCE as SOURCE_LICENCE
 from hsm.training.pretrained import SOURCE, aisfx_checkpoint, read_checkpoint
 from hsm.training.processes import first_goes_first, joined, number, processes
@@ -39,7 +41,7 @@ from hsm.training.stages import ADAMW_RATE, MUON_RATE, Optimisation, Stage, Stag
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
 STAGES_HELP = "in this order; sound_encoder converts pretrained weights, bank computes features for the t-SNE"
-STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "instruction", "codec", "decoder")
+STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "presence", "instruction", "codec", "decoder")
 OWN_BATCH = {
     "audiomae": 32,
     "q_audio": 64,
@@ -47,6 +49,7 @@ OWN_BATCH = {
     "local": 24,
     "joint": 24,
     "mask": 16,
+    "presence": 16,
     "instruction": 64,
     "codec": 16,
     "decoder": 8,
@@ -87,6 +90,8 @@ def make_stage(
         return QAudioStage(context, optimisation, mixing)
     if name == "mask":
         return MaskStage(context, optimisation, dataclasses.replace(mixing, bystander=0.25), guided=not single)
+    if name == "presence":
+        return PresenceStage(context, optimisation, dataclasses.replace(mixing, bystander=0.25))
     if name == "instruction":
         return InstructionStage(context, optimisation)
     if name == "codec":
@@ -162,7 +167,8 @@ def export(run: Run, folder: Path, data: Path, started_from: dict[str, dict[str,
     for name in run.stage.exports:
         history = {"started_from": started_from[name]} if name in started_from else {}
         state = run.average.state(name)
-        path = save_weights(folder, name, state, context.config.to_dict(), trained | history, LICENCE)
+        text = {"names": json.dumps(run.stage.names)} if isinstance(run.stage, PresenceStage) else None
+        path = save_weights(folder, name, state, context.config.to_dict(), trained | history, LICENCE, text)
         print(f"wrote {path}")
 
 

@@ -1,0 +1,83 @@
+"""A counter-question: the strongest other sound of a mixture is asked for too, and both answers decide together.
+
+    heard ──> names that may be there ──> the one that claims most of what the target does not
+          └─> log-odds of the target − log-odds of the other, in equal parts
+
+Departure: the paper asks once. Of two sounds each tells something about the other: what surely is rain is not
+the dog.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hsm.models.mask_renderer import MaskRenderer
+from hsm.models.presence import PresenceNet
+
+CANDIDATES = 8
+ALIKE = 0.6  # cosine of sentence embeddings from which a name may mean the described sound itself
+EXCERPT_FRAMES = 48  # 1.5 s, on which the candidates are compared
+FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described sound is not there, nothing is asked
+WEIGHT = 0.5  # of the other sound's answer
+
+
+def contested(
+    renderer: MaskRenderer,
+    presence: PresenceNet,
+    heard: Tensor,
+    energy: Tensor,
+    present: Tensor,
+    named: Tensor,
+    described: Tensor,
+) -> Tensor:
+    """Log-odds of the described sound after the counter-question.
+
+    Args:
+        renderer: is asked.
+        presence: knows the names.
+        heard: (1, T, C) from `MaskRenderer.hear`.
+        energy: (T, F) of the mixture, sums to 1.
+        present: (V,) log-odds from `PresenceNet`.
+        named: (N, W) sentence embeddings of all that the instruction names; nothing like it is asked for.
+        described: (1, T, F) log-odds of its mask.
+
+    Returns:
+        (1, T, F).
+    """
+    mask = described[0].sigmoid()  # (T, F)
+    share = float((mask.square() * energy).sum())
+    weight = WEIGHT * min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
+    allowed = (presence.vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
+    if weight == 0.0 or len(allowed) == 0:
+        return described
+    names = allowed[present[allowed].argsort(descending=True)[:CANDIDATES]]
+    candidates = presence.vocabulary[names]  # (K, W)
+    first = _most_doubtful(mask, energy)
+    excerpt = slice(first, first + EXCERPT_FRAMES)
+    others = _ask(renderer, heard[:, excerpt], candidates).sigmoid()  # (K, frames, F)
+    ours, weights = mask[excerpt], energy[excerpt] / energy[excerpt].sum().clamp_min(1e-12)
+    claims = ((others * (1 - ours)).square() * weights).sum((1, 2))  # (K,)
+    means = (others * weights).sum((1, 2), keepdim=True)
+    covariance = ((others - means) * (ours - (ours * weights).sum()) * weights).sum((1, 2))  # (K,)
+    claims = claims.masked_fill(covariance >= 0, 0.0)  # what sounds where the target does is the target by another name
+    strongest = int(claims.argmax())
+    if claims[strongest] == 0.0:
+        return described
+    other = _ask(renderer, heard, candidates[strongest : strongest + 1])  # (1, T, F)
+    return (1 - weight) * described - weight * other
+
+
+def _ask(renderer: MaskRenderer, heard: Tensor, sentences: Tensor) -> Tensor:
+    """Log-odds (K, T, F) of K descriptions, text alone."""
+    task = torch.zeros(len(sentences), dtype=torch.long, device=heard.device)
+    asked: Tensor = renderer(heard.expand(len(sentences), -1, -1), sentences, task, None)
+    return asked
+
+
+def _most_doubtful(mask: Tensor, energy: Tensor) -> int:
+    """First frame of the excerpt where most energy is in doubt."""
+    doubt = (mask * (1 - mask) * energy).sum(1)  # (T,)
+    if len(doubt) <= EXCERPT_FRAMES:
+        return 0
+    return int(doubt.unfold(0, EXCERPT_FRAMES, 1).sum(1).argmax())

@@ -1,0 +1,95 @@
+"""Stage `presence`: names of what a mixture holds, over the frozen hearing of the mask renderer."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hsm.audio import stft
+from hsm.errors import HSMError
+from hsm.models.mask_renderer import MaskRenderer
+from hsm.models.presence import PresenceNet
+from hsm.precision import mixed_precision
+from hsm.training.mixing import Mixer, MixingSettings
+from hsm.training.stages import Optimisation, Stage, StageContext
+
+ALIKE = 0.6  # cosine from which two names may mean the same
+POOL_BATCHES = 160  # batches whose hearing is kept
+FRESH_EVERY = 6  # one step in so many hears a batch of new mixtures, the others draw from those kept
+
+
+def frequent_names(context: StageContext, count: int) -> list[str]:
+    """The most frequent narrow class names of the training clips.
+
+    Raises:
+        HSMError: fewer names than the configuration has places for.
+    """
+    clips = [clip for clip in context.clips.clips if clip.split == "train"]
+    names = [name for name, _ in Counter(clip.label for clip in clips).most_common(count)]
+    if len(names) < count:
+        raise HSMError(f"manifest: {len(names)} class names in split train; wanted at least {count}.")
+    return names
+
+
+class PresenceStage(Stage):
+    """Binary cross-entropy of every name; names that may mean the same as one that is there do not count.
+
+    Hearing costs many times what a step costs, so what was heard is kept and drawn from again.
+
+    Args:
+        context: with trained "sound_encoder" and "mask".
+        optimisation: see `Optimisation`.
+        mixing: how mixtures are drawn.
+    """
+
+    def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
+        module = context.modules["presence"].train().requires_grad_(True)
+        renderer = context.modules["mask"].eval().requires_grad_(False)
+        assert isinstance(module, PresenceNet)
+        assert isinstance(renderer, MaskRenderer)
+        needs = ("sound_encoder", "mask")
+        super().__init__("presence", {"presence": module}, optimisation, context, needs=needs, matrices=())
+        self.presence, self.renderer = module, renderer
+        self.encoder = context.modules["sound_encoder"].eval()
+        self.names = frequent_names(context, len(module.vocabulary))
+        self._row = {name: i for i, name in enumerate(self.names)}
+        vocabulary = context.captions.features(self.names)[0].sentence().to(self.device)  # (V, W)
+        module.vocabulary.copy_(vocabulary)
+        self._alike = vocabulary @ vocabulary.t() > ALIKE  # (V, V)
+        self.mixer = Mixer(context.clips, "train", mixing, context.seed)
+        self.random_state["mixer"] = self.mixer.rng
+        self._kept: list[tuple[Tensor, Tensor]] = []  # (B, T, C) half precision and (B, V)
+        self._steps = 0
+
+    def losses(self) -> dict[str, Tensor]:
+        """See `Stage.losses`."""
+        if self._steps % FRESH_EVERY == 0 or not self._kept:
+            self._kept = [*self._kept, self._listen()][-POOL_BATCHES:]
+        self._steps += 1
+        size = self.optimisation.batch
+        batch, row = torch.randint(len(self._kept), (size,)).tolist(), torch.randint(size, (size,)).tolist()
+        heard, there = (
+            torch.stack([self._kept[b][part][r] for b, r in zip(batch, row, strict=True)]) for part in (0, 1)
+        )
+        scores = self.presence(heard.float())  # (B, V)
+        counts = (there > 0) | (there @ self._alike.float() == 0)
+        loss = (F.binary_cross_entropy_with_logits(scores, there, reduction="none") * counts).sum(1).mean()
+        first = scores.detach().argmax(1, keepdim=True)
+        return {"loss": loss, "first_is_there": there.gather(1, first).mean()}
+
+    @torch.no_grad()
+    def _listen(self) -> tuple[Tensor, Tensor]:
+        batch = self.mixer.batch(self.optimisation.batch)
+        mixture = batch.mixture.to(self.device)
+        with mixed_precision(self.device):
+            heard = self.renderer.hear(stft(mixture).abs(), self.encoder(mixture))  # (B, T, C)
+        there = torch.zeros(len(mixture), len(self.names), device=self.device)
+        clips = self.context.clips.clips
+        for i, pair in enumerate(batch.clips):
+            for name in {name for index in pair for name in clips[index].classes}:
+                if name in self._row:
+                    there[i, self._row[name]] = 1
+        return heard.half(), there

@@ -1,0 +1,110 @@
+"""The counter-question: when another sound is asked for too, which one, and what that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hsm import HSM, Audio, SeparationOptions, pipeline
+from hsm.audio import STFT_BINS
+from hsm.competition import EXCERPT_FRAMES, contested
+from hsm.config import tiny
+from hsm.models.presence import PresenceNet
+
+T, W = 100, 32
+HALF = STFT_BINS // 2
+ENERGY = torch.full((T, STFT_BINS), 1 / (T * STFT_BINS))
+
+
+class Answering:
+    """A renderer that gives each sentence (its first entry tells which) an answer of its own: low or high bins."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []  # name, frames
+
+    def __call__(self, heard: Tensor, sentences: Tensor, task: Tensor, guidance: None) -> Tensor:
+        assert task.eq(0).all()
+        logits = torch.full((len(sentences), heard.shape[1], STFT_BINS), -4.0)
+        for row, sentence in enumerate(sentences):
+            name = int(sentence.argmax())
+            self.asked.append((name, heard.shape[1]))
+            logits[row, :, slice(0, HALF) if name == 0 else slice(HALF, None)] = 4.0
+        return logits
+
+
+@pytest.fixture
+def presence() -> PresenceNet:
+    """Three names whose embeddings are unit vectors: 0 sounds low, 1 and 2 sound high."""
+    network = PresenceNet(tiny().presence, tiny().mask.width, W)
+    network.vocabulary.copy_(torch.eye(3, W))
+    return network
+
+
+def ask(presence: PresenceNet, described: Tensor, named: Tensor, present: Tensor) -> tuple[Tensor, Answering]:
+    renderer = Answering()
+    heard = torch.zeros(1, T, tiny().mask.width)
+    return contested(renderer, presence, heard, ENERGY, present, named, described), renderer  # type: ignore[arg-type]
+
+
+def low_and_unsure() -> Tensor:
+    """Log-odds of a sound that is surely low, and high with even odds."""
+    described = torch.zeros(1, T, STFT_BINS)
+    described[..., :HALF] = 4.0
+    return described
+
+
+def unit(index: int) -> Tensor:
+    return torch.eye(8, W)[index : index + 1]
+
+
+def test_what_another_sound_claims_is_taken_from_the_unsure_part(presence: PresenceNet) -> None:
+    found, renderer = ask(presence, low_and_unsure(), unit(5), torch.tensor([0.0, 2.0, 1.0]))
+    assert torch.allclose(found[..., :HALF], torch.tensor(4.0)), "half of 4, and half of the other's 4 the other way"
+    assert torch.allclose(found[..., HALF:], torch.tensor(-2.0))
+    assert [name for name, frames in renderer.asked if frames == EXCERPT_FRAMES] == [1, 2, 0], "the likeliest first"
+    assert [frames for _, frames in renderer.asked][-1] == T, "the chosen one is asked about all of it"
+
+
+def test_what_is_named_or_like_it_is_never_held_against_the_target(presence: PresenceNet) -> None:
+    described = low_and_unsure()
+    found, renderer = ask(presence, described, torch.cat([unit(1), unit(2)]), torch.zeros(3))
+    assert {name for name, _ in renderer.asked} == {0}
+    assert torch.equal(found, described), "the one that is left sounds where the target does"
+
+
+def test_nothing_is_asked_where_the_described_sound_is_not_there(presence: PresenceNet) -> None:
+    described = torch.full((1, T, STFT_BINS), -4.0)
+    found, renderer = ask(presence, described, unit(5), torch.zeros(3))
+    assert found is described
+    assert renderer.asked == []
+
+
+def test_the_counter_question_serves_both_operations_alike(
+    tiny_model: HSM, make_sound: Callable[..., Audio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "contested", lambda *given: given[-1] - 2.0)
+    sound = make_sound(3.0)
+
+    def masks(competition: bool) -> list[np.ndarray]:
+        options = SeparationOptions(hierarchy=False, competition=competition)
+        return [tiny_model.separate(sound, f"{verb} the dog", options).mask for verb in ("extract", "remove")]
+
+    (extracted, removed), (alone, _) = masks(True), masks(False)
+    assert (extracted < alone).all()
+    assert np.allclose(extracted, 1 - removed, atol=1e-6)
+
+
+def test_presence_is_of_the_name_that_fits_a_frame_best() -> None:
+    torch.manual_seed(0)
+    network = PresenceNet(replace(tiny().presence, names=5), 16, W).eval()
+    network.vocabulary.copy_(torch.nn.functional.normalize(torch.randn(5, W), dim=1))
+    heard = torch.randn(2, 7, 16)
+    scores = network(heard)
+    assert scores.shape == (2, 5)
+    assert torch.allclose(network(heard[:1]), scores[:1], atol=1e-5)
+    assert scores.sigmoid().mean() < 0.1, "most names are not there at first"
