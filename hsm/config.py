@@ -81,7 +81,7 @@ class MaskConfig:
 
 @dataclass(frozen=True)
 class ResUNetConfig:
-    """AudioSep's network, to compare with; stands alone and is no part of a `Config`.
+    """AudioSep's network at its paper's sizes, whose cost is compared with; stands alone and is no part of a `Config`.
 
     `widths`: channels of its encoder blocks; each halves the bins, all but the last the frames too.
     """
@@ -131,6 +131,24 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class AudioSepConfig:
+    """The rival, at 16 kHz. Paper: "Separate Anything You Describe", Sec. III-B, whose network hears 32 kHz.
+
+    `width`: channels of its first encoder block, doubled in each of the next up to `widest`.
+    """
+
+    width: int = 8
+    widest: int = 112
+    blocks: int = 6
+    condition_width: int = 128
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the encoder blocks."""
+        return tuple(min(self.width * 2**i, self.widest) for i in range(self.blocks))
+
+
+@dataclass(frozen=True)
 class Config:
     """All sizes of one system."""
 
@@ -144,6 +162,7 @@ class Config:
     mask: MaskConfig
     codec: CodecConfig
     decoder: DecoderConfig
+    audiosep: AudioSepConfig
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict, the inverse of `config_from_dict`."""
@@ -160,6 +179,7 @@ _PARTS = {
     "mask": MaskConfig,
     "codec": CodecConfig,
     "decoder": DecoderConfig,
+    "audiosep": AudioSepConfig,
 }
 
 
@@ -203,6 +223,7 @@ def paper() -> Config:
         mask=MaskConfig(768, 4, 12, 12, 768, 64),
         codec=CodecConfig(288, 5, 6),
         decoder=DecoderConfig(1024, 12, 8, 2, 256, 64),
+        audiosep=AudioSepConfig(32, 384, 6, 512),
     )
 
 
@@ -219,6 +240,7 @@ def small() -> Config:
         mask=MaskConfig(),
         codec=CodecConfig(),
         decoder=DecoderConfig(),
+        audiosep=AudioSepConfig(),
     )
 
 
@@ -235,6 +257,7 @@ def tiny() -> Config:
         mask=MaskConfig(32, 2, 2, 2, 32, 4),
         codec=CodecConfig(16, 2, 2, 3, 2, 3),
         decoder=DecoderConfig(32, 2, 2, 1, 8, 8),
+        audiosep=AudioSepConfig(2, 4, 3, 8),
     )
 
 

@@ -18,6 +18,7 @@ from hsm.models.decoder import AcousticDecoder
 from hsm.models.instruction_net import InstructionNet
 from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.q_audio import QAudio
+from hsm.models.resunet import AudioSep
 from hsm.models.separators import GlobalSeparator, LocalSeparator
 from hsm.models.sound_encoder import SoundEncoder
 
@@ -31,6 +32,7 @@ NETWORKS = (
     "codec",
     "decoder",
     "instruction",
+    "audiosep",
 )
 
 
@@ -49,5 +51,6 @@ def build_modules(config: Config, names: Collection[str] = NETWORKS) -> dict[str
         "codec": lambda: Codec(config.codec),
         "decoder": lambda: AcousticDecoder(config.decoder, config.codec, local),
         "instruction": lambda: InstructionNet(text),
+        "audiosep": lambda: AudioSep(config.audiosep, text),
     }
     return {name: makers[name]() for name in NETWORKS if name in names}
