@@ -163,7 +163,7 @@ def renderers_to_compare(model: HSM) -> list[str]:
 
 
 def said_of_renderers(model: HSM) -> str:
-    """A sentence for each renderer that can be compared, with how long the rival was trained, and which are not there."""
+    """A sentence for each renderer to compare, with how long the rival was trained, and which are not there."""
     entry = model.weights_info.get("audiosep", {}).get("trained", {})
     minutes = entry.get("minutes")
     trained = f"trained on the same clips for {minutes:.0f} minutes" if minutes else "not trained"
