@@ -96,10 +96,12 @@ LIVE_S = 600  # a visitor's live listening ends after this time
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
 REQUEST = "request-"
 LEVELS = "levels.bin"
-RENDERERS_SAID = (
-    "text alone: the mask without global and local features. codec: the target drawn anew, token by token, 16 kHz and "
-    "one channel; it may sound fuller than what the mask leaves, but it is not your recording and may be wrong."
-)
+RENDERERS_SAID = {
+    TEXT_ALONE: "the mask without global and local features.",
+    "codec": "the target drawn anew, token by token, 16 kHz and one channel; it may sound fuller than what the mask "
+    "leaves, but it is not your recording and may be wrong.",
+    "audiosep": "the rival, AudioSep's form at a small size, steered by text alone; {trained}.",
+}
 # On a phone the report lies below the fold; where it is in sight already, nothing moves.
 SHOW_REPORT = """(...given) => {
     document.getElementById('report').scrollIntoView({block: 'nearest', behavior: 'smooth'});
@@ -157,7 +159,18 @@ def read_wishes(
 
 def renderers_to_compare(model: HSM) -> list[str]:
     """What a visitor may compare the mask with: itself without the hierarchy, and all with weights."""
-    return [TEXT_ALONE, *(name for name in RENDERERS if name != "mask" and not model.missing)]
+    return [TEXT_ALONE, *(name for name in RENDERERS if name != "mask" and not model.lacks(name))]
+
+
+def said_of_renderers(model: HSM) -> str:
+    """A sentence for each renderer to compare, with how long the rival was trained, and which are not there."""
+    entry = model.weights_info.get("audiosep", {}).get("trained", {})
+    minutes = entry.get("minutes")
+    trained = f"trained on the same clips for {minutes:.0f} minutes" if minutes else "not trained"
+    offered = renderers_to_compare(model)
+    said = [f"{name}: {RENDERERS_SAID[name].format(trained=trained)}" for name in offered]
+    absent = [name for name in RENDERERS_SAID if name not in offered]
+    return " ".join([*said, *(f"{name} is not offered: its weights are not there." for name in absent)])
 
 
 def rendered_by(options: SeparationOptions, name: str) -> SeparationOptions:
@@ -299,8 +312,8 @@ def read_asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def add_inputs(renderers: list[str]) -> Inputs:
-    """The column on the left."""
+def add_inputs(renderers: list[str], said: str) -> Inputs:
+    """The column on the left, with the renderers to compare and what is said of them."""
     audio = gr.Audio(
         label="Recording",
         sources=["upload", "microphone"],
@@ -329,9 +342,7 @@ def add_inputs(renderers: list[str]) -> Inputs:
             elem_id="description",
         )
     with gr.Accordion("Compare renderers", open=False):
-        compared = gr.CheckboxGroup(
-            renderers, label="Compare the guided mask with", info=RENDERERS_SAID, elem_id="compared"
-        )
+        compared = gr.CheckboxGroup(renderers, label="Compare the guided mask with", info=said, elem_id="compared")
         blind = gr.Checkbox(label="Blind: hide which is which", elem_id="blind")
     with gr.Row(elem_classes="actions"):
         separate = gr.Button("Separate", variant="primary", elem_id="separate", scale=3)
@@ -1094,7 +1105,7 @@ def build_app(model: HSM, aside: HSM | None = None) -> gr.Blocks:
         cards = add_examples(examples) if examples else []
         with gr.Row(equal_height=False, elem_classes="bench"):
             with gr.Column(min_width=320, scale=5):
-                inputs = add_inputs(renderers_to_compare(model))
+                inputs = add_inputs(renderers_to_compare(model), said_of_renderers(model))
                 bench = add_workbench()
                 live = add_live()
             with gr.Column(min_width=320, scale=6):

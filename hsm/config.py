@@ -89,7 +89,7 @@ class PresenceConfig:
 
 @dataclass(frozen=True)
 class ResUNetConfig:
-    """AudioSep's network, to compare with; stands alone and is no part of a `Config`.
+    """AudioSep's network at its paper's sizes, whose cost is compared with; stands alone and is no part of a `Config`.
 
     `widths`: channels of its encoder blocks; each halves the bins, all but the last the frames too.
     """
@@ -139,6 +139,24 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class AudioSepConfig:
+    """The rival, at 16 kHz. Paper: "Separate Anything You Describe", Sec. III-B, whose network hears 32 kHz.
+
+    `width`: channels of its first encoder block, doubled in each of the next up to `widest`.
+    """
+
+    width: int = 8
+    widest: int = 112
+    blocks: int = 6
+    condition_width: int = 128
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the encoder blocks."""
+        return tuple(min(self.width * 2**i, self.widest) for i in range(self.blocks))
+
+
+@dataclass(frozen=True)
 class Config:
     """All sizes of one system."""
 
@@ -153,6 +171,7 @@ class Config:
     presence: PresenceConfig
     codec: CodecConfig
     decoder: DecoderConfig
+    audiosep: AudioSepConfig
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict, the inverse of `config_from_dict`."""
@@ -170,6 +189,7 @@ _PARTS = {
     "presence": PresenceConfig,
     "codec": CodecConfig,
     "decoder": DecoderConfig,
+    "audiosep": AudioSepConfig,
 }
 
 
@@ -214,6 +234,7 @@ def paper() -> Config:
         presence=PresenceConfig(1024, 512),
         codec=CodecConfig(288, 5, 6),
         decoder=DecoderConfig(1024, 12, 8, 2, 256, 64),
+        audiosep=AudioSepConfig(32, 384, 6, 512),
     )
 
 
@@ -231,6 +252,7 @@ def small() -> Config:
         presence=PresenceConfig(),
         codec=CodecConfig(),
         decoder=DecoderConfig(),
+        audiosep=AudioSepConfig(),
     )
 
 
@@ -248,6 +270,7 @@ def tiny() -> Config:
         presence=PresenceConfig(16, 3),
         codec=CodecConfig(16, 2, 2, 3, 2, 3),
         decoder=DecoderConfig(32, 2, 2, 1, 8, 8),
+        audiosep=AudioSepConfig(2, 4, 3, 8),
     )
 
 

@@ -86,11 +86,12 @@ class CrossFade:
     Args:
         length: frames of the whole sound.
         width: values a frame.
+        dtype: of the values; complex ones are joined as the waves that they make would be.
     """
 
-    def __init__(self, length: int, width: int) -> None:
+    def __init__(self, length: int, width: int, dtype: torch.dtype = torch.float32) -> None:
         self._length, self._done = length, 0
-        self._sum = torch.zeros(0, width)  # from frame `_done` on
+        self._sum = torch.zeros(0, width, dtype=dtype)  # from frame `_done` on
         self._weight = torch.zeros(0, 1)
 
     def add(self, first: int, values: Tensor, fade: int, at_start: bool, at_end: bool) -> None:

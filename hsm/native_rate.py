@@ -28,7 +28,7 @@ def filtered(
     Args:
         pieces: (channels, n) float32 each, in order.
         masks: (t, 513) each, in [0, 1] on the 16 kHz STFT of 1,024 and 512 samples, in order; together
-            they reach over the whole sound.
+            they reach over the whole sound. Complex ones turn the phase too.
         rate_hz: rate of the sound.
         length_samples: its length.
 
@@ -68,7 +68,7 @@ def apply_mask(audio: Audio, mask: Tensor) -> Audio:
 
     Args:
         audio: any rate and number of channels.
-        mask: (T, 513) in [0, 1] on the 16 kHz STFT of 1,024 and 512 samples.
+        mask: (T, 513) in [0, 1] or complex, on the 16 kHz STFT of 1,024 and 512 samples.
 
     Returns:
         The filtered sound with the input's rate, channels and length.

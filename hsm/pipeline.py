@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,20 @@ from hsm.models.decoder import AcousticDecoder, Sampling
 from hsm.models.mask_renderer import Guidance, MaskRenderer
 from hsm.models.presence import PresenceNet
 from hsm.models.q_audio import QAudio
+from hsm.models.resunet import AudioSep
 from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
 from hsm.models.sound_encoder import SoundEncoder
 from hsm.native_rate import apply_mask
-from hsm.records import OPERATIONS, Audio, Instruction, Separation, SeparationOptions
+from hsm.records import OPERATIONS, Audio, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
 from hsm.text import TextEncoder, load_text_encoder
 from hsm.weights import BUNDLED, WeightFolder
 
 STAGES = ("parse", "local features", "global features", "global separation", "local separation", "render")
 CARRY = 0.5  # share of the window before in a window's Ĝ, so that the target does not flip on the way
-REGENERATING = ("codec", "decoder")  # what the codec renderer alone needs; a weight folder may lack them
+# What a renderer alone needs: loaded when first used, and a weight folder may lack it.
+OWN_NETWORKS: dict[Renderer, tuple[str, ...]] = {"mask": (), "codec": ("codec", "decoder"), "audiosep": ("audiosep",)}
+LATER = tuple(name for networks in OWN_NETWORKS.values() for name in networks)
 TELL_FRAMES = 25  # frames drawn between two reports
 Progress = Callable[[str, float], None]
 
@@ -148,6 +152,20 @@ class Answer:
     ends: bool
 
 
+@dataclass(frozen=True, eq=False)
+class RivalAnswer:
+    """What AudioSep's network decides for good about a window.
+
+    Args:
+        window: where it stands.
+        mask: (T, 513) complex, the target's share of each bin with a turn of its phase; the frames up to the next
+            window, cross-faded with the window before.
+    """
+
+    window: Window
+    mask: Tensor
+
+
 def _fitting(codec: TransformersCodec, config: Config) -> TransformersCodec:
     """A public codec on the grid that the decoder of a configuration writes; `HSMError` for another."""
     found = (codec.groups, codec.entries, codec.rate_hz / codec.hop)
@@ -215,14 +233,14 @@ class HSM:
 
     Args:
         config: sizes.
-        modules: networks by name, as `hsm.models.build_modules` makes them; those that only the codec
-            renderer needs may come later.
+        modules: networks by name, as `hsm.models.build_modules` makes them; those that one renderer alone
+            needs may come later.
         text: the frozen text encoder.
         parser: reads instructions.
         bank: global features of training clips.
         device: where the networks compute.
         weights_info: name, file, checksum and training of each weight file.
-        missing: networks of the codec renderer that were never trained.
+        missing: networks that one renderer alone needs and that were never trained.
         fetch: loads a network that `modules` lacks, by name, when it is first used.
     """
 
@@ -268,6 +286,11 @@ class HSM:
         """The AR decoder, loaded at first use as `codec`."""
         return self._at_first_use("decoder")  # type: ignore[return-value]
 
+    @property
+    def audiosep(self) -> AudioSep:
+        """The rival, loaded at first use as `codec`."""
+        return self._at_first_use("audiosep")  # type: ignore[return-value]
+
     @staticmethod
     def load(
         weights: str | Path | None = None,
@@ -300,7 +323,7 @@ class HSM:
             raise HSMError(f'device: got {device!r}, which is not to be had here ({error}); try "cpu".') from error
         folder = WeightFolder.open(weights if weights is not None else BUNDLED)
         config = config_from_dict(folder.manifest["config"])
-        missing = tuple(name for name in REGENERATING if name not in folder and not (codec and name == "codec"))
+        missing = tuple(name for name in LATER if name not in folder and not (codec and name == "codec"))
 
         def fetch(name: str) -> nn.Module:
             if name == "codec" and codec:
@@ -312,7 +335,7 @@ class HSM:
                 folder.load_into(name, module)
             return module
 
-        modules = {name: fetch(name) for name in NETWORKS if name not in REGENERATING}
+        modules = {name: fetch(name) for name in NETWORKS if name not in LATER}
         if codec:
             modules["codec"] = fetch("codec")  # what does not fit is told at once
         text = load_text_encoder(config.text)
@@ -405,8 +428,7 @@ class HSM:
             with watch.stage("local features", share):
                 gain = working_gain(samples)  # (1,)
                 piece = (samples * gain).to(self.device)  # (S,)
-                cells = self.sound_encoder(piece[None])  # (1, cells in time, 12, E)
-                local = self.audiomae(log_mel(piece[None]), cells)  # (1, P, D)
+                local, cells = self._local(piece)  # (1, P, D), (1, cells in time, 12, E)
                 magnitude = stft(piece[None]).abs()  # (1, T, F)
                 frames = self.mask.hear(magnitude, cells)  # (1, T, C)
                 energy = magnitude[0].square()
@@ -415,6 +437,11 @@ class HSM:
             with watch.stage("global features", share):
                 heard = Heard(window, frames, local, self.q_audio.audio(local), gain, energy, present)
             yield heard
+
+    def _local(self, piece: Tensor) -> tuple[Tensor, Tensor]:
+        """S (1, P, D) and the sound encoder's cells (1, cells in time, 12, E) of a window (S,)."""
+        cells = self.sound_encoder(piece[None])
+        return self.audiomae(log_mel(piece[None]), cells), cells
 
     @torch.inference_mode()
     def question(self, instruction: str | Instruction, options: SeparationOptions) -> Question:
@@ -449,6 +476,7 @@ class HSM:
         options: SeparationOptions,
         watch: Stopwatch,
         global_target: Tensor | None = None,
+        local_target: Iterable[Tensor] | None = None,
     ) -> Iterator[Answer]:
         """Answer window by window, each when it is asked for. Paper: Sec. III-C, III-D.
 
@@ -459,6 +487,7 @@ class HSM:
             options: whether Ĝ and Ŝ guide the renderer, and whether it is asked for another sound too.
             watch: told of every stage.
             global_target: (1, D) to be used for Ĝ; predicted where not given.
+            local_target: (1, P, D) of each window to be used for Ŝ; predicted where not given.
 
         Yields:
             The frames and columns up to the next window; together they are those of the whole sound.
@@ -469,7 +498,7 @@ class HSM:
         local = CrossFade(columns, PATCH_BANDS * self.config.audiomae.width)
         level = CrossFade(columns, 1)
         carried: Tensor | None = None
-        for one in heard:
+        for one, true in zip(heard, repeat(None) if local_target is None else local_target, strict=False):
             window = one.window
             share = window.first / columns
             ends = window.first + window.count == columns
@@ -484,11 +513,12 @@ class HSM:
                 separated = self.h2(one.local, carried, question.condition, every_layer=True)  # Ŝ (1, P, D)
                 by_column = rearrange(separated.layers[0], "l h (c f) -> c (l h f)", f=PATCH_BANDS)
                 attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, layers * heads * 8)
-                by_column = rearrange(separated.local[0], "(c f) d -> c (f d)", f=PATCH_BANDS)
+                guide = separated.local if true is None else true
+                by_column = rearrange(guide[0], "(c f) d -> c (f d)", f=PATCH_BANDS)
                 local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, 8 * D)
                 level.add(window.first, (1 / one.gain).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
             with watch.stage("render", share):
-                guidance = Guidance(carried, separated.local) if options.hierarchy else None
+                guidance = Guidance(carried, guide) if options.hierarchy else None
                 logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
                 if options.competition:
                     side = 1.0 - 2.0 * question.task  # the renderer finds the described sound, whatever the task
@@ -501,6 +531,35 @@ class HSM:
             tracks = attention.take(done), carried, local.take(done), level.take(done)
             yield Answer(window, kept, *tracks, ends)
 
+    @torch.inference_mode()
+    def rival_answer(
+        self, pieces: Iterable[tuple[Window, Tensor]], columns: int, question: Question, watch: Stopwatch
+    ) -> Iterator[RivalAnswer]:
+        """AudioSep's answer window by window: from text and spectrum alone, without H1 and H2.
+
+        Args:
+            pieces: windows with their samples (S,) at 16 kHz, as `hsm.long_audio.cut` makes them.
+            columns: length of the whole sound in patch columns.
+            question: what is asked; "remove" is what the described sound leaves.
+            watch: told of every window.
+
+        Yields:
+            The frames up to the next window; together they are those of the whole sound. Their turned phases are
+            cross-faded as complex numbers, which is what cross-fading the waves would do.
+        """
+        network = self.audiosep
+        mask = CrossFade(columns * FRAMES_PER_COLUMN + 1, STFT_BINS, torch.complex64)
+        for window, samples in pieces:
+            ends = window.first + window.count == columns
+            with watch.stage("render", window.first / columns):
+                piece = (samples * working_gain(samples)).to(self.device)  # (S,)
+                gain = network(stft(piece[None]), question.sentence)[0].cpu()  # (T, F)
+                kept = gain if question.instruction.operation == "extract" else 1 - gain
+                fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
+                mask.add(window.first_frame, kept, fade, window.first == 0, ends)
+            done = window.next_first(columns)
+            yield RivalAnswer(window, mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN))
+
     def opposite(self, question: Question) -> Question:
         """The same description, asked by the other operation."""
         operation = OPERATIONS[1 - OPERATIONS.index(question.instruction.operation)]
@@ -508,12 +567,18 @@ class HSM:
         instruction = replace(question.instruction, operation=operation)
         return replace(question, instruction=instruction, condition=condition, task=1 - question.task)
 
+    def lacks(self, renderer: Renderer) -> tuple[str, ...]:
+        """Networks that a renderer needs and whose weights are not there, by name; none where it can be used."""
+        return tuple(name for name in OWN_NETWORKS[renderer] if name in self.missing)
+
     def check_renderer(self, options: SeparationOptions) -> None:
         """Raise `HSMError` where the weights of the chosen renderer are not there."""
-        if options.renderer == "codec" and self.missing:
+        if lacking := self.lacks(options.renderer):
+            files = " and ".join(f"{name}.safetensors" for name in lacking)
+            commands = ", then ".join(f"`python -m hsm.training {name}`" for name in lacking)
             raise HSMError(
-                f"renderer: {options.renderer!r} needs weights of {' and '.join(self.missing)}, which are not there; "
-                "fetch or train them (`python -m hsm.training codec`, then `decoder`), or choose the renderer 'mask'."
+                f"renderer: {options.renderer!r} needs {files}, which the weight folder does not have; "
+                f"fetch or train that ({commands}), or choose the renderer 'mask'."
             )
 
     @torch.inference_mode()
@@ -580,6 +645,7 @@ class HSM:
         options: SeparationOptions | None = None,
         progress: Progress | None = None,
         global_target: np.ndarray | None = None,
+        local_target: Audio | None = None,
     ) -> Separation:
         """Separate a mixture as an instruction says.
 
@@ -590,6 +656,8 @@ class HSM:
             progress: called with the name of a stage (`STAGES`) and the share of it that is done; an
                 exception it raises stops the work.
             global_target: (D,) to be used for Ĝ, such as that of the true target; predicted where not given.
+            local_target: a sound whose S, at its level in the mixture, is to be used for Ŝ, such as the true
+                target, as long as the mixture; predicted where not given.
 
         Returns:
             Target, residual (their sum is the mixture, but for the codec renderer) and every intermediate.
@@ -604,11 +672,17 @@ class HSM:
             question = self.question(instruction, options)
         listened = mixture if isinstance(mixture, Listened) else self.listen(mixture, progress)
         given = None if global_target is None else torch.from_numpy(global_target)[None].to(self.device)  # (1, D)
-        answers = list(self.answer(listened.heard, listened.columns, question, options, watch, given))
+        true = None if local_target is None else self._local_beside(local_target, listened)
+        answers = list(self.answer(listened.heard, listened.columns, question, options, watch, given, true))
         with watch.stage("render", 1.0):
             joined = torch.cat([answer.mask for answer in answers])  # (T, F)
-            if options.renderer == "mask":
-                target = apply_mask(listened.mixture, joined)
+            if options.renderer != "codec":
+                chosen = joined
+                if options.renderer == "audiosep":
+                    pieces = cut([to_model_rate(listened.mixture)], listened.columns)
+                    rival = self.rival_answer(pieces, listened.columns, question, watch)
+                    chosen = torch.cat([answer.mask for answer in rival])  # (T, F)
+                target = apply_mask(listened.mixture, chosen)
                 residual = Audio(listened.mixture.samples - target.samples, target.rate_hz)
         if options.renderer == "codec":
             other = self.opposite(question)
@@ -634,6 +708,18 @@ class HSM:
             text_embedding=question.condition.caption[0, 0].cpu().numpy(),
             mask=joined.numpy(),
             timings_s={**listened.timings_s, **watch.timings_s},
+        )
+
+    def _local_beside(self, audio: Audio, listened: Listened) -> Iterator[Tensor]:
+        """S (1, P, D) of a sound in the windows of a mixture and at its level there; `HSMError` for another length."""
+        columns = columns_of(audio.length_samples, audio.rate_hz)
+        if columns != listened.columns:
+            raise HSMError(
+                f"local_target: got {audio.duration_s:.2f} s; wanted the mixture's {listened.mixture.duration_s:.2f} s."
+            )
+        pieces = cut([to_model_rate(audio)], columns)
+        return (
+            self._local((s * one.gain).to(self.device))[0] for (_, s), one in zip(pieces, listened.heard, strict=True)
         )
 
     def global_feature(self, audio: Audio) -> np.ndarray:

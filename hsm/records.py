@@ -11,10 +11,10 @@ import numpy as np
 from hsm.errors import HSMError
 
 Operation = Literal["extract", "remove"]
-Renderer = Literal["mask", "codec"]
+Renderer = Literal["mask", "codec", "audiosep"]
 Depth = Literal["same", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]
 OPERATIONS: tuple[Operation, ...] = ("extract", "remove")
-RENDERERS: tuple[Renderer, ...] = ("mask", "codec")
+RENDERERS: tuple[Renderer, ...] = ("mask", "codec", "audiosep")
 
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 384_000
@@ -136,12 +136,13 @@ class SeparationOptions:
 
     Args:
         renderer: what turns the local-semantic feature into sound (H3): "mask" filters the mixture, "codec"
-            draws the target anew, as the paper does.
+            draws the target anew, as the paper does; "audiosep" is the paper's rival, which filters the mixture by
+            the text alone.
         seed: for "codec", which draws at random; the same seed gives the same sound.
         operation: overrides what the parser understood.
         description: overrides what the parser understood.
         hierarchy: whether Ĝ and Ŝ guide the renderer; without it text alone does, which is the paper's
-            single-stage variant. "codec" always has them.
+            single-stage variant. "codec" always has them, "audiosep" never.
         competition: whether the mask renderer is also asked for the strongest other sound, see
             `hsm.competition`.
         temperature: for "codec": 1 draws tokens as often as they are likely, less prefers the likelier,
@@ -187,7 +188,8 @@ class Separation:
         global_mixture: (D,) G of the mixture.
         global_target: (D,) predicted G of the target.
         text_embedding: (D,) the description in the same space.
-        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT, whatever the renderer.
+        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT by the mask renderer, whatever
+            the renderer, as attention and features are the hierarchy's.
         timings_s: seconds spent in each stage.
     """
 

@@ -13,20 +13,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import torch
 
 from hsm.audio import COLUMN_SAMPLES, RATE_HZ
 from hsm.errors import HSMError
-from hsm.long_audio import columns_of, cut
+from hsm.long_audio import Window, columns_of, cut
 from hsm.native_rate import filtered
-from hsm.pipeline import HSM, Answer, Question, Stopwatch, at_native_rate, refuse_silence
+from hsm.pipeline import HSM, Answer, Question, RivalAnswer, Stopwatch, at_native_rate, refuse_silence
 from hsm.reading import Recording, open_sound, survey
 from hsm.records import Depth, Instruction, SeparationOptions
 from hsm.resampling import resample
 from hsm.writing import FORMATS, SoundWriter
 
+Decided = TypeVar("Decided", Answer, RivalAnswer)
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 
 
@@ -142,11 +143,16 @@ def separate_file(
         question = model.question(instruction, options)
     columns = columns_of(length, rate_hz)
 
-    def answers(asked: Question) -> Iterator[Answer]:
+    def windows() -> Iterator[tuple[Window, torch.Tensor]]:
         mono = (torch.from_numpy(block).mean(0) for block in recording.blocks())
-        heard = model.hear(cut(resample(mono, rate_hz, RATE_HZ), columns), columns, watch)
-        found = model.answer(heard, columns, asked, options, watch)
+        return cut(resample(mono, rate_hz, RATE_HZ), columns)
+
+    def told(found: Iterable[Decided]) -> Iterator[Decided]:
         return _told(found, columns, length / rate_hz, progress)
+
+    def answers(asked: Question) -> Iterator[Answer]:
+        heard = model.hear(windows(), columns, watch)
+        return told(model.answer(heard, columns, asked, options, watch))
 
     form = (rate_hz, recording.channels, chosen, length)
     with SoundWriter(target_path, *form) as target, SoundWriter(residual_path, *form) as residual:
@@ -156,7 +162,9 @@ def separate_file(
                 for piece in at_native_rate(pieces, rate_hz, length):
                     writer.write(piece.expand(recording.channels, -1).numpy())
         else:
-            masks = (answer.mask for answer in answers(question))
+            rival = options.renderer == "audiosep"
+            found = told(model.rival_answer(windows(), columns, question, watch)) if rival else answers(question)
+            masks = (answer.mask for answer in found)
             sound = (torch.from_numpy(block) for block in recording.blocks())
             for mixture, kept in filtered(sound, masks, rate_hz, length):
                 written = target.write(kept.numpy())
@@ -176,11 +184,11 @@ def separate_file(
 
 
 def _told(
-    answers: Iterable[Answer],
+    answers: Iterable[Decided],
     columns: int,
     duration_s: float,
     progress: Callable[[FileProgress], None] | None,
-) -> Iterator[Answer]:
+) -> Iterator[Decided]:
     """The answers, with progress told on the way."""
     begin = time.perf_counter()
     for answer in answers:

@@ -249,11 +249,22 @@ def test_renderers_are_compared_on_one_input_and_blind_hides_which_is_which(hand
         run_page(handlers, sound, "extract rain", app.AS_UNDERSTOOD, "", False, compared, hidden, None)[-1]["player"]
         for hidden in (False, True)
     )
-    assert [track["plays"] for track in open_["tracks"]] == [[0, 1], [0], [1], [2], [3]]
-    assert [track["name"] for track in open_["tracks"]][3:] == ["Target by text alone", "Target by codec"]
+    assert [track["plays"] for track in open_["tracks"]] == [[0, 1], [0], [1], [2], [3], [4]]
+    names = [track["name"] for track in open_["tracks"]]
+    assert names[3:] == ["Target by text alone", "Target by codec", "Target by audiosep"]
     assert not any("letter" in track for track in open_["tracks"])
     assert sorted(track["name"] for track in blind["tracks"]) == sorted(track["name"] for track in open_["tracks"])
-    assert [track.get("letter") for track in blind["tracks"]] == [None, "A", "B", "C", None]
+    assert [track.get("letter") for track in blind["tracks"]] == [None, "A", "B", "C", "D", None]
+
+
+def test_the_page_offers_the_rival_with_its_minutes_of_training_and_says_so_where_it_has_no_weights() -> None:
+    model = HSM.tiny()
+    model.weights_info = {"audiosep": {"trained": {"minutes": 61.7}}}
+    assert "audiosep" in app.renderers_to_compare(model)
+    assert "steered by text alone; trained on the same clips for 62 minutes." in app.said_of_renderers(model)
+    model.missing = ("audiosep",)
+    assert app.renderers_to_compare(model) == [app.TEXT_ALONE, "codec"]
+    assert "audiosep is not offered: its weights are not there." in app.said_of_renderers(model)
 
 
 def test_a_mixture_of_the_workbench_is_held_against_its_parts(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hsm.config import CONFIGS, config_from_dict, paper, small, tiny
+from hsm.config import CONFIGS, ResUNetConfig, config_from_dict, paper, small, tiny
 from hsm.errors import HSMError
 from hsm.models import build_modules
 
@@ -82,6 +82,13 @@ def test_the_papers_networks_have_the_papers_sizes() -> None:
     assert {b.attention.heads for b in (*h1.blocks, *h2.blocks)} == {8}
 
 
+def test_the_rival_has_its_papers_channels_there_and_fits_beside_ours_in_the_bundle() -> None:
+    assert paper().audiosep.widths == ResUNetConfig().widths
+    assert paper().audiosep.condition_width == ResUNetConfig().condition_width
+    with torch.device("meta"):
+        assert count(build_modules(small(), ("audiosep",))["audiosep"]) < 2.6e6
+
+
 @pytest.mark.parametrize("config", [small(), tiny()], ids=["small", "tiny"])
 def test_the_other_configurations_can_be_built(config: Any) -> None:
     with torch.device("meta"):
@@ -97,6 +104,7 @@ def test_the_other_configurations_can_be_built(config: Any) -> None:
         "codec",
         "decoder",
         "instruction",
+        "audiosep",
     }
     total = sum(count(module) for module in modules.values())
     assert total * 2 < 100e6, "as fp16 all weights stay below 100 MB"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S
-from hsm.pipeline import STAGES
+from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S, istft, stft, working_gain
+from hsm.pipeline import STAGES, Stopwatch
 
 MakeSound = Callable[..., Audio]
 ASKED = "extract the dog barking"
@@ -254,6 +257,98 @@ def test_the_global_feature_is_carried_from_window_to_window(awake_model: HSM, m
         found = awake_model.separate(Audio(np.concatenate([head, tail], 1), RATE_HZ), ASKED)
         masks.append(found.mask[-200:])
     assert not np.array_equal(*masks)
+
+
+RIVAL = SeparationOptions(renderer="audiosep")
+
+
+@pytest.mark.parametrize(("duration_s", "rate_hz", "channels"), [(0.1, 8_000, 1), (2.03, 48_000, 2), (24.0, 44_100, 1)])
+def test_the_rival_separates_anything_and_adds_up_too(
+    tiny_model: HSM, make_sound: MakeSound, duration_s: float, rate_hz: int, channels: int
+) -> None:
+    mixture = make_sound(duration_s, rate_hz, channels)
+    found = tiny_model.separate(mixture, ASKED, RIVAL)
+    assert (found.target.rate_hz, found.target.samples.shape) == (rate_hz, mixture.samples.shape)
+    assert np.abs(found.target.samples).max() > 0.001
+    assert np.allclose(found.target.samples + found.residual.samples, mixture.samples, atol=1e-6)
+    assert not np.allclose(found.target.samples, tiny_model.separate(mixture, ASKED).target.samples, atol=1e-3)
+
+
+def test_what_the_rival_removes_is_what_it_extracts(tiny_model: HSM, make_sound: MakeSound) -> None:
+    listened = tiny_model.listen(make_sound(12.0))
+    kept, removed = (tiny_model.separate(listened, Instruction(o, "dog"), RIVAL) for o in ("extract", "remove"))
+    assert np.allclose(kept.target.samples, removed.residual.samples, atol=1e-5)
+
+
+def test_the_rival_hears_the_words_and_nothing_of_the_hierarchy(tiny_model: HSM, make_sound: MakeSound) -> None:
+    listened = tiny_model.listen(make_sound(2.0))
+    usual = tiny_model.separate(listened, ASKED, RIVAL).target.samples
+    other = np.ones_like(listened.global_feature)
+    told = tiny_model.separate(listened, ASKED, RIVAL, global_target=5 * other).target.samples
+    assert np.array_equal(usual, told)
+    assert not np.allclose(usual, tiny_model.separate(listened, "extract rain on a tent", RIVAL).target.samples)
+
+
+def test_the_rivals_target_is_its_networks_answer_to_the_whole_window(tiny_model: HSM, make_sound: MakeSound) -> None:
+    mixture = make_sound(2.56)
+    wave = torch.from_numpy(mixture.samples[0])
+    spectrum = stft(wave * working_gain(wave))
+    question = tiny_model.question(Instruction("extract", "dog"), RIVAL)
+    with torch.inference_mode():
+        gain = tiny_model.audiosep(spectrum[None], question.sentence)[0]
+    wanted = istft(gain * stft(wave), len(wave)).numpy()
+    found = tiny_model.separate(mixture, Instruction("extract", "dog"), RIVAL)
+    assert np.allclose(found.target.samples[0], wanted, atol=1e-5)
+
+
+def test_the_rival_is_loaded_when_it_is_first_asked(tmp_path: Path, make_sound: MakeSound) -> None:
+    model = HSM.load(save_tiny(tmp_path))
+    model.separate(make_sound(0.5), ASKED)
+    assert "audiosep" not in model.modules
+    model.separate(make_sound(0.5), ASKED, RIVAL)
+    assert "audiosep" in model.modules
+
+
+def test_a_renderer_without_weights_names_the_files_that_are_not_there(tmp_path: Path, make_sound: MakeSound) -> None:
+    path = save_tiny(tmp_path) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for name in ("audiosep", "decoder"):
+        del manifest["files"][name]
+    path.write_text(json.dumps(manifest))
+    model = HSM.load(tmp_path)
+    assert (model.lacks("mask"), model.lacks("codec"), model.lacks("audiosep")) == ((), ("decoder",), ("audiosep",))
+    with pytest.raises(HSMError, match=r"'audiosep' needs audiosep\.safetensors, .*hsm\.training audiosep"):
+        model.separate(make_sound(0.5), ASKED, RIVAL)
+    with pytest.raises(HSMError, match=r"'codec' needs decoder\.safetensors, .*hsm\.training decoder"):
+        model.separate(make_sound(0.5), ASKED, SeparationOptions(renderer="codec"))
+    model.separate(make_sound(0.5), ASKED)
+
+
+def test_the_true_local_feature_takes_the_place_of_the_predicted_one(awake_model: HSM, make_sound: MakeSound) -> None:
+    mixture, other = make_sound(12.0), make_sound(12.0, seed=3)
+    listened = awake_model.listen(mixture)
+    usual = awake_model.separate(listened, ASKED)
+    told = awake_model.separate(listened, ASKED, local_target=other)
+    assert not np.allclose(usual.mask, told.mask, atol=1e-3)
+    assert np.array_equal(usual.attention, told.attention), "H2 still says where it looked"
+    louder = Audio(10 * other.samples, other.rate_hz)
+    assert not np.allclose(told.mask, awake_model.separate(listened, ASKED, local_target=louder).mask, atol=1e-4), (
+        "its level beside the mixture is part of it"
+    )
+    with pytest.raises(HSMError, match=r"local_target: got 1\.00 s; wanted the mixture's 12\.00 s"):
+        awake_model.separate(listened, ASKED, local_target=make_sound(1.0))
+
+
+def test_told_the_mixtures_own_feature_the_renderer_hears_what_h2_heard(
+    awake_model: HSM, make_sound: MakeSound
+) -> None:
+    listened = awake_model.listen(make_sound(2.0))
+    question = awake_model.question(ASKED, SeparationOptions())
+    columns, watch = listened.columns, Stopwatch()
+    own = [one.local for one in listened.heard]
+    (wanted,) = awake_model.answer(listened.heard, columns, question, True, watch, local_target=own)
+    told = awake_model.separate(listened, ASKED, local_target=listened.mixture)
+    assert np.allclose(told.mask, wanted.mask.numpy(), atol=1e-6)
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

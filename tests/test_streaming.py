@@ -11,9 +11,10 @@ import pytest
 import soundfile
 import torch
 
-from hsm import HSM, Audio, HSMError
+from hsm import HSM, Audio, HSMError, SeparationOptions
 from hsm.audio import STFT_BINS
 from hsm.models.mask_renderer import MaskRenderer
+from hsm.models.resunet import AudioSep
 from hsm.streaming import FileProgress, FileSeparation, separate_file
 
 MakeSound = Callable[..., Audio]
@@ -40,6 +41,35 @@ def test_a_file_becomes_what_it_becomes_in_memory(
     assert np.abs(residual.samples - wanted.residual.samples).max() <= 1e-4
     assert np.abs(target.samples + residual.samples - mixture.samples).max() <= 1e-6
     assert found.length_samples == mixture.length_samples
+
+
+@pytest.mark.parametrize(("duration_s", "rate_hz", "channels"), [(1.3, 44_100, 2), (30.3, 16_000, 1)])
+def test_a_file_becomes_by_the_rival_what_it_becomes_in_memory(
+    tiny_model: HSM, make_sound: MakeSound, tmp_path: Path, duration_s: float, rate_hz: int, channels: int
+) -> None:
+    mixture, options = make_sound(duration_s, rate_hz, channels), SeparationOptions(renderer="audiosep")
+    told: list[FileProgress] = []
+    found = separated(tiny_model, mixture.save(tmp_path / "a.wav"), options=options, progress=told.append)
+    wanted = tiny_model.separate(mixture, ASKED, options)
+    target, residual = Audio.load(found.target), Audio.load(found.residual)
+    assert np.abs(target.samples - wanted.target.samples).max() <= 1e-4
+    assert np.abs(target.samples + residual.samples - mixture.samples).max() <= 1e-6
+    assert told[-1].done_s == pytest.approx(duration_s)
+    assert set(found.timings_s) == {"parse", "render"}, "no other network works for it"
+
+
+def test_no_seam_between_the_rivals_windows_is_louder_or_softer_than_its_surroundings(
+    make_sound: MakeSound, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a turn of the phase that is the same in all windows, the output has one level throughout."""
+    turned = torch.polar(torch.tensor(0.5), torch.tensor(0.7))
+    monkeypatch.setattr(AudioSep, "forward", lambda self, spectrum, text: turned.expand(spectrum.shape))
+    mixture = make_sound(26.0)
+    found = separated(HSM.tiny(), mixture.save(tmp_path / "a.wav"), options=SeparationOptions(renderer="audiosep"))
+    pieces = Audio.load(found.target).samples.reshape(-1, 8_000)  # (0.5 s each, samples)
+    level_db = 10 * np.log10(np.square(pieces).mean(1) / np.square(mixture.samples.reshape(pieces.shape)).mean(1))
+    assert np.abs(np.diff(level_db)).max() <= 0.1
+    assert level_db.mean() == pytest.approx(20 * np.log10(0.5), abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from hsm.audio import istft, stft
+from hsm.audio import RATE_HZ, istft, stft
 from hsm.errors import HSMError
 from hsm.evaluation import metrics
 from hsm.evaluation.mixing import Mixture
@@ -20,7 +20,9 @@ from hsm.evaluation.pairs import Pair
 from hsm.records import Audio, Instruction, Operation, Separation, SeparationOptions
 
 REWORDED = "extract, unseen wording"
-QUERY_ROWS = ("extract", "extract, text alone", REWORDED, "remove", "wrong query", "absent query")
+RIVAL = "AudioSep's form"
+ORACLES = ("oracle G", "oracle S")
+QUERY_ROWS = ("extract", "extract, text alone", RIVAL, *ORACLES, REWORDED, "remove", "wrong query", "absent query")
 ROWS = ("mixture", "self", "ideal ratio mask", *QUERY_ROWS)
 METRICS = ("sdri", "sdr", "si_sdr", "mel_psnr", "lsd", "kl", "level_db")
 Judge = Callable[[np.ndarray], np.ndarray]  # wave (S,) to class probabilities (classes,)
@@ -36,7 +38,16 @@ class Separator(Protocol):
 
     def listen(self, audio: Audio, /) -> Any: ...
 
-    def separate(self, audio: Any, instruction: Instruction, options: SeparationOptions, /) -> Separation: ...
+    def separate(
+        self,
+        audio: Any,
+        instruction: Instruction,
+        options: SeparationOptions,
+        /,
+        *,
+        global_target: np.ndarray | None = None,
+        local_target: Audio | None = None,
+    ) -> Separation: ...
 
     def global_feature(self, audio: Audio, /) -> np.ndarray: ...
 
@@ -66,24 +77,34 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
 
     "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance;
     "extract, unseen wording" in words that no training clip is captioned with, where the label has such.
+    "AudioSep's form" asks for it of the rival, where the model has its weights. The oracles are told the truth:
+    "oracle G" the target's global feature in the place of Ĝ, "oracle S" its local feature, too, in that of Ŝ.
     "remove" takes the second source away. "wrong query" asks for the second source. "absent query"
     asks for a sound that is not there.
     """
     queries: dict[str, tuple[Operation, str]] = {
         "extract": ("extract", pair.queries[0]),
         "extract, text alone": ("extract", pair.queries[0]),
+        "oracle G": ("extract", pair.queries[0]),
+        "oracle S": ("extract", pair.queries[0]),
         "remove": ("remove", pair.queries[1]),
         "wrong query": ("extract", pair.queries[1]),
         "absent query": ("extract", pair.absent),
     }
     if (wording := unseen_wordings().get(pair.queries[0])) is not None:
         queries[REWORDED] = ("extract", wording)
+    if "audiosep" in model.weights_info:
+        queries[RIVAL] = ("extract", pair.queries[0])
     listened = model.listen(mixture.audio)
+    truth = Audio(mixture.target, RATE_HZ)
+    whole = model.global_feature(truth) if set(ORACLES) & set(rows) else None  # (D,)
     return {
         row: model.separate(
             listened,
             Instruction(*queries[row], text=" ".join(queries[row])),
-            SeparationOptions(hierarchy=row != "extract, text alone"),
+            SeparationOptions("audiosep" if row == RIVAL else "mask", hierarchy=row != "extract, text alone"),
+            global_target=whole if row in ORACLES else None,
+            local_target=truth if row == "oracle S" else None,
         )
         for row in rows
         if row in queries
@@ -100,6 +121,8 @@ def answers(mixture: Mixture, separations: Mapping[str, Separation]) -> dict[str
     references: dict[str, np.ndarray | None] = {
         "extract": target,
         "extract, text alone": target,
+        RIVAL: target,
+        **dict.fromkeys(ORACLES, target),
         REWORDED: target,
         "remove": target if len(mixture.sources) == 2 else mixture.without(1),
         "wrong query": target,

@@ -19,6 +19,7 @@ from hsm.models.instruction_net import InstructionNet
 from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.presence import PresenceNet
 from hsm.models.q_audio import QAudio
+from hsm.models.resunet import AudioSep
 from hsm.models.separators import GlobalSeparator, LocalSeparator
 from hsm.models.sound_encoder import SoundEncoder
 
@@ -33,6 +34,7 @@ NETWORKS = (
     "codec",
     "decoder",
     "instruction",
+    "audiosep",
 )
 
 
@@ -52,5 +54,6 @@ def build_modules(config: Config, names: Collection[str] = NETWORKS) -> dict[str
         "codec": lambda: Codec(config.codec),
         "decoder": lambda: AcousticDecoder(config.decoder, config.codec, local),
         "instruction": lambda: InstructionNet(text),
+        "audiosep": lambda: AudioSep(config.audiosep, text),
     }
     return {name: makers[name]() for name in NETWORKS if name in names}

@@ -21,6 +21,7 @@ from hsm.config import CONFIGS, Config
 from hsm.errors import HSMError
 from hsm.models import build_modules
 from hsm.text import load_text_encoder
+from hsm.training.audiosep_stage import AudioSepStage
 from hsm.training.bank import build_bank
 from hsm.training.captions import CaptionStore
 from hsm.training.clip_store import ClipStore
@@ -41,7 +42,19 @@ from hsm.training.stages import ADAMW_RATE, MUON_RATE, Optimisation, Stage, Stag
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
 STAGES_HELP = "in this order; sound_encoder converts pretrained weights, bank computes features for the t-SNE"
-STAGES = ("audiomae", "q_audio", "global", "local", "joint", "mask", "presence", "instruction", "codec", "decoder")
+STAGES = (
+    "audiomae",
+    "q_audio",
+    "global",
+    "local",
+    "joint",
+    "mask",
+    "presence",
+    "instruction",
+    "codec",
+    "decoder",
+    "audiosep",
+)
 OWN_BATCH = {
     "audiomae": 32,
     "q_audio": 64,
@@ -53,8 +66,11 @@ OWN_BATCH = {
     "instruction": 64,
     "codec": 16,
     "decoder": 8,
+    "audiosep": 16,
 }
+SHORT_CROPS = ("mask", "decoder", "audiosep")
 CODEC_CROP_S = 1.28
+BYSTANDER = 0.25  # of the mask renderer's mixtures, and of its rival's
 LICENCE = (
     "For non-commercial use: parts of the training clips (ESC-50, UrbanSound8K, RAVDESS) are CC BY-NC. "
     "No training clip is contained in or can be taken from these files."
@@ -83,15 +99,17 @@ def make_stage(
         The stage, its networks in training mode.
     """
     optimisation = Optimisation(batch or OWN_BATCH[name], MUON_RATE * rate, ADAMW_RATE * rate)
-    mixing = MixingSettings(crop_s=crop_s or (2.56 if name in ("mask", "decoder") else 5.12))
+    mixing = MixingSettings(crop_s=crop_s or (2.56 if name in SHORT_CROPS else 5.12))
     if name == "audiomae":
         return AudioMAEStage(context, optimisation, mixing)
     if name == "q_audio":
         return QAudioStage(context, optimisation, mixing)
     if name == "mask":
-        return MaskStage(context, optimisation, dataclasses.replace(mixing, bystander=0.25), guided=not single)
+        return MaskStage(context, optimisation, dataclasses.replace(mixing, bystander=BYSTANDER), guided=not single)
     if name == "presence":
-        return PresenceStage(context, optimisation, dataclasses.replace(mixing, bystander=0.25))
+        return PresenceStage(context, optimisation, dataclasses.replace(mixing, bystander=BYSTANDER))
+    if name == "audiosep":
+        return AudioSepStage(context, optimisation, dataclasses.replace(mixing, bystander=BYSTANDER))
     if name == "instruction":
         return InstructionStage(context, optimisation)
     if name == "codec":

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,6 +12,7 @@ from hsm.models.decoder import AcousticDecoder
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenEar, FrozenSeparators
 from hsm.training.mixing import Mixer, MixingSettings
+from hsm.training.pool import Pool, Rows
 from hsm.training.processes import gathered, mean_over_all, processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
@@ -24,20 +22,6 @@ OWN_HISTORY = 0.25  # share of the sounds whose history is all the decoder's own
 POOL_BATCHES, USES = 12, 3  # batches a pool, uses of a sound on average
 PREDICTED_SHARE = 0.5  # of the batches of the later part, so that true features are not forgotten
 NO_TARGET = -100
-
-
-class Pool(NamedTuple):
-    """Sounds ready to be learnt.
-
-    Args:
-        local: S or Ŝ (B, P, D), half precision.
-        tokens: (B, N, K).
-        frames: (B,) how many of them belong to the sound.
-    """
-
-    local: Tensor
-    tokens: Tensor
-    frames: Tensor
 
 
 def next_frames(tokens: Tensor, frames: Tensor, end: int) -> Tensor:
@@ -86,15 +70,12 @@ class DecoderStage(Stage):
         self.decoder, self.codec, self.ear = module, codec, FrozenEar(context)
         self.separators = FrozenSeparators(context) if predicted else None
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
-        self.picks = np.random.default_rng(context.seed)
-        self.pool_start = np.random.default_rng()  # the mixer's state before the present pool
-        self.pool_start.bit_generator.state = self.mixer.rng.bit_generator.state
-        self.pool: Pool | None = None
-        self.random_state |= {"mixer": self.mixer.rng, "picks": self.picks, "pool": self.pool_start}
+        self.pool = Pool(self.mixer.rng, self._encode, POOL_BATCHES, POOL_BATCHES * USES, context.seed)
+        self.random_state |= self.pool.random_state
 
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
-        local, tokens, frames = self._draw()
+        local, tokens, frames = self.pool.draw(self.optimisation.batch)  # (B, P, D), (B, N, K), (B,)
         wanted = next_frames(tokens, frames, self.decoder.boundary)
         with mixed_precision(self.device):
             condition = self.decoder.condition(local.float())
@@ -121,28 +102,14 @@ class DecoderStage(Stage):
         own = share(torch.rand(*everyone[:2], 1) < part).to(self.device)
         return torch.where(own, drawn, tokens)
 
-    def _draw(self) -> Pool:
-        """A batch from the pool, which is drawn anew after so many steps on average."""
-        if self.picks.random() < 1 / (POOL_BATCHES * USES):
-            self.pool_start.bit_generator.state = self.mixer.rng.bit_generator.state
-            self.pool = None
-        if self.pool is None:  # at the start, after a resume, or spent
-            self.mixer.rng.bit_generator.state = self.pool_start.bit_generator.state
-            parts = [self._encode() for _ in range(POOL_BATCHES)]
-            self.pool = Pool(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        size = self.optimisation.batch * processes()
-        chosen = torch.from_numpy(share(self.picks.choice(len(self.pool.frames), size, replace=False)))
-        return Pool(*(part[chosen.to(part.device)] for part in self.pool))
-
-    @torch.no_grad()
-    def _encode(self) -> Pool:
-        """New sounds of all processes as features and tokens."""
+    def _encode(self) -> Rows:
+        """New sounds of all processes: S or Ŝ, half precision, tokens, and how many frames belong to each sound."""
         predicted = self.separators is not None and self.mixer.rng.random() < PREDICTED_SHARE
         with mixed_precision(self.device):
             local, wave, samples = self._separated() if predicted else self._clips()
             tokens = self.codec.encode(wave)  # (B, N, K)
         frames = torch.tensor([self.codec.frames_of(count) for count in samples], device=self.device)
-        return Pool(gathered(local.half()), gathered(tokens), gathered(frames))
+        return gathered(local.half()), gathered(tokens), gathered(frames)
 
     def _clips(self) -> tuple[Tensor, Tensor, list[int]]:
         """S (B, P, D), waves (B, S) and their lengths in samples; shorter clips end in silence."""

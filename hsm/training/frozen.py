@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -18,7 +17,8 @@ from hsm.precision import mixed_precision
 from hsm.text import TextFeatures
 from hsm.training.captions import draw_wording
 from hsm.training.mixing import Mixer, MixingSettings, MixtureBatch
-from hsm.training.processes import gathered, gathered_list, processes, share
+from hsm.training.pool import Pool, Rows
+from hsm.training.processes import gathered, processes, share
 from hsm.training.stages import StageContext
 
 POOL_BATCHES = 16  # batches of mixtures in a pool
@@ -68,119 +68,83 @@ class FrozenEar:
         return out
 
 
-class Pool(NamedTuple):
-    """Features of N mixtures and of their two sources, half precision, to be drawn from many times.
-
-    Args:
-        local: S (N, 3, P, D) of mixture and sources.
-        whole: G (N, 3, D).
-        activity: (N, 2, P), see `SeparationBatch`.
-        clips: N pairs of indices into the clip list.
-    """
-
-    local: Tensor
-    whole: Tensor
-    activity: Tensor
-    clips: list[tuple[int, int]]
-
-
 class FrozenFeatures:
     """S and G of mixtures and of their sources.
 
-    Features cost many times what a step of H1 costs, so mixtures are drawn into a pool, and steps draw
-    from the pool until, after `POOL_STEPS` steps on average, it is drawn anew. What a step sees of a
-    mixture still differs: its task and its wordings. Several processes fill one pool together and each draws
-    from all of it.
+    Features cost many times what a step of H1 costs, so mixtures are drawn from a pool. What a step sees of a
+    mixture still differs: its task and its wordings.
+
+    Args:
+        context: see `NEEDS`.
+        mixing: how mixtures are drawn.
+        batch: mixtures of a step, B / 2 of each process.
     """
 
     NEEDS = (*FrozenEar.NEEDS, "q_audio")
 
-    def __init__(self, context: StageContext, mixing: MixingSettings) -> None:
+    def __init__(self, context: StageContext, mixing: MixingSettings, batch: int) -> None:
         self.ear = FrozenEar(context)
         q_audio = context.modules["q_audio"]
         assert isinstance(q_audio, QAudio)
         self.q_audio = q_audio.eval().requires_grad_(False)
         self.context = context
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
-        self._picks = np.random.default_rng(context.seed)
-        self._pool_start = np.random.default_rng()  # the mixer's state before the present pool
-        self._pool_start.bit_generator.state = self.mixer.rng.bit_generator.state
-        self._pool: Pool | None = None
+        self.batch = batch
+        self.pool = Pool(self.mixer.rng, self._fill, POOL_BATCHES, POOL_STEPS, context.seed)
 
-    @property
-    def random_state(self) -> dict[str, np.random.Generator]:
-        """What a checkpoint needs so that the same batches follow; the pool is computed again."""
-        return {"mixer": self.mixer.rng, "picks": self._picks, "pool": self._pool_start}
+    def _fill(self) -> Rows:
+        """New mixtures of all processes, half precision.
 
-    def _fill(self, size: int) -> Pool:
-        """Draw mixtures and compute their features, `size` at a time."""
-        parts: list[Pool] = []
+        Returns:
+            S (N, 3, P, D) and G (N, 3, D) of mixture and sources; activity (N, 2, P), see `SeparationBatch`;
+            N pairs of indices into the clip list.
+        """
         device = self.context.device
-        for _ in range(POOL_BATCHES):
-            batch: MixtureBatch = self.mixer.batch(size)
-            mixture, sources = batch.mixture.to(device), batch.sources.to(device)
-            waves = torch.cat([mixture.unsqueeze(1), sources], 1).flatten(0, 1)  # (3 size, S)
-            with mixed_precision(device):
-                local = self.ear.local(waves)  # (3 size, P, D)
-                whole = self.q_audio.audio(local)  # (3 size, D)
-            target, other = sources.flatten(0, 1), sources.flip(1).flatten(0, 1)  # (2 size, S) each
-            activity = patch_activity(log_mel(target), log_mel(other))
-            parts.append(
-                Pool(
-                    gathered(rearrange(local.half(), "(n k) p d -> n k p d", k=3)),
-                    gathered(rearrange(whole.half(), "(n k) d -> n k d", k=3)),
-                    gathered(rearrange(activity, "(n k) p -> n k p", k=2)),
-                    gathered_list(batch.clips),
-                )
-            )
-        return Pool(
-            torch.cat([part.local for part in parts]),
-            torch.cat([part.whole for part in parts]),
-            torch.cat([part.activity for part in parts]),
-            [pair for part in parts for pair in part.clips],
+        batch: MixtureBatch = self.mixer.batch(self.batch)
+        mixture, sources = batch.mixture.to(device), batch.sources.to(device)
+        waves = torch.cat([mixture.unsqueeze(1), sources], 1).flatten(0, 1)  # (3 N, S)
+        with mixed_precision(device):
+            local = self.ear.local(waves)  # (3 N, P, D)
+            whole = self.q_audio.audio(local)  # (3 N, D)
+        target, other = sources.flatten(0, 1), sources.flip(1).flatten(0, 1)  # (2 N, S) each
+        activity = patch_activity(log_mel(target), log_mel(other))
+        return (
+            gathered(rearrange(local.half(), "(n k) p d -> n k p d", k=3)),
+            gathered(rearrange(whole.half(), "(n k) d -> n k d", k=3)),
+            gathered(rearrange(activity, "(n k) p -> n k p", k=2)),
+            gathered(torch.tensor(batch.clips, device=device)),
         )
 
     @torch.no_grad()
-    def draw(self, size: int) -> SeparationBatch:
+    def draw(self) -> SeparationBatch:
         """Draw mixtures; the task is drawn at random. Paper: Sec. IV-A.
 
-        Each mixture is asked for both of its sources.
-
-        Args:
-            size: number of mixtures, B / 2.
-
-        Returns:
-            B examples.
+        Each mixture is asked for both of its sources: of B / 2 mixtures B examples.
         """
         device = self.context.device
-        if self._picks.random() < 1 / POOL_STEPS:
-            self._pool_start.bit_generator.state = self.mixer.rng.bit_generator.state
-            self._pool = None
-        if self._pool is None:  # at the start, after a resume, or spent
-            self.mixer.rng.bit_generator.state = self._pool_start.bit_generator.state
-            self._pool = self._fill(size)
-        pool = self._pool
-        chosen = self._picks.choice(len(pool.clips), size * processes(), replace=False)
-        task = torch.from_numpy(self._picks.integers(0, 2, 2 * len(chosen)))  # of all
+        local, whole, activity, pairs = self.pool.rows()
+        picks = self.pool.picks
+        chosen = picks.choice(len(pairs), self.batch * processes(), replace=False)
+        task = torch.from_numpy(picks.integers(0, 2, 2 * len(chosen)))  # of all
         clips = self.context.clips.clips
         # "extract" describes the target, "remove" the other source.
-        wanted = [pool.clips[i][side] for i in chosen for side in (0, 1)]
-        other = [pool.clips[i][1 - side] for i in chosen for side in (0, 1)]
+        wanted = pairs[chosen].flatten().tolist()
+        other = pairs[chosen].flip(1).flatten().tolist()
         described = [o if t else w for w, o, t in zip(wanted, other, task.tolist(), strict=True)]
-        texts = share([draw_wording(clips[i], self._picks) for i in described])
+        texts = share([draw_wording(clips[i], picks) for i in described])
         chosen, task = share(chosen), share(task)  # (B / 2,), (B,)
         features = self.context.captions.features(texts)[0].to(device)
         with mixed_precision(device):
             caption = self.q_audio.text(features)  # (B, L, D)
         words = self.context.captions.task.to(device)  # (2, W)
-        local, whole = pool.local[chosen].float(), pool.whole[chosen].float()  # (size, 3, ...)
+        local, whole = local[chosen].float(), whole[chosen].float()  # (B / 2, 3, ...)
         return SeparationBatch(
             local_mixture=local[:, 0].repeat_interleave(2, 0),
             global_mixture=whole[:, 0].repeat_interleave(2, 0),
             local_target=local[:, 1:].flatten(0, 1),
             global_target=whole[:, 1:].flatten(0, 1),
             text=TextCondition(caption.float(), features.mask, words[task.to(device)]),
-            activity=pool.activity[chosen].flatten(0, 1),
+            activity=activity[chosen].flatten(0, 1),
         )
 
 

@@ -14,11 +14,12 @@ from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.presence import PresenceNet
 from hsm.precision import mixed_precision
 from hsm.training.mixing import Mixer, MixingSettings
+from hsm.training.pool import Pool, Rows
+from hsm.training.processes import gathered
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 ALIKE = 0.6  # cosine from which two names may mean the same
-POOL_BATCHES = 160  # batches whose hearing is kept
-FRESH_EVERY = 6  # one step in so many hears a batch of new mixtures, the others draw from those kept
+POOL_BATCHES, USES = 24, 6  # batches a pool, uses of a mixture on average
 
 
 def frequent_names(context: StageContext, count: int) -> list[str]:
@@ -37,7 +38,7 @@ def frequent_names(context: StageContext, count: int) -> list[str]:
 class PresenceStage(Stage):
     """Binary cross-entropy of every name; names that may mean the same as one that is there do not count.
 
-    Hearing costs many times what a step costs, so what was heard is kept and drawn from again.
+    Hearing costs many times what a step costs, so mixtures are drawn from a pool.
 
     Args:
         context: with trained "sound_encoder" and "mask".
@@ -60,28 +61,20 @@ class PresenceStage(Stage):
         module.vocabulary.copy_(vocabulary)
         self._alike = vocabulary @ vocabulary.t() > ALIKE  # (V, V)
         self.mixer = Mixer(context.clips, "train", mixing, context.seed)
-        self.random_state["mixer"] = self.mixer.rng
-        self._kept: list[tuple[Tensor, Tensor]] = []  # (B, T, C) half precision and (B, V)
-        self._steps = 0
+        self.pool = Pool(self.mixer.rng, self._listen, POOL_BATCHES, POOL_BATCHES * USES, context.seed)
+        self.random_state |= self.pool.random_state
 
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
-        if self._steps % FRESH_EVERY == 0 or not self._kept:
-            self._kept = [*self._kept, self._listen()][-POOL_BATCHES:]
-        self._steps += 1
-        size = self.optimisation.batch
-        batch, row = torch.randint(len(self._kept), (size,)).tolist(), torch.randint(size, (size,)).tolist()
-        heard, there = (
-            torch.stack([self._kept[b][part][r] for b, r in zip(batch, row, strict=True)]) for part in (0, 1)
-        )
+        heard, there = self.pool.draw(self.optimisation.batch)  # (B, T, C), (B, V)
         scores = self.presence(heard.float())  # (B, V)
         counts = (there > 0) | (there @ self._alike.float() == 0)
         loss = (F.binary_cross_entropy_with_logits(scores, there, reduction="none") * counts).sum(1).mean()
         first = scores.detach().argmax(1, keepdim=True)
         return {"loss": loss, "first_is_there": there.gather(1, first).mean()}
 
-    @torch.no_grad()
-    def _listen(self) -> tuple[Tensor, Tensor]:
+    def _listen(self) -> Rows:
+        """What is heard of new mixtures (B, T, C), half precision, and which names are there (B, V)."""
         batch = self.mixer.batch(self.optimisation.batch)
         mixture = batch.mixture.to(self.device)
         with mixed_precision(self.device):
@@ -92,4 +85,4 @@ class PresenceStage(Stage):
             for name in {name for index in pair for name in clips[index].classes}:
                 if name in self._row:
                     there[i, self._row[name]] = 1
-        return heard.half(), there
+        return gathered(heard.half()), gathered(there)

@@ -60,12 +60,12 @@ class SeparationStage(Stage):
         needs = (*FrozenFeatures.NEEDS, *before)
         super().__init__(name, wanted[name], optimisation, context, needs=needs)
         self.h1, self.h2 = h1, h2
-        self.features = FrozenFeatures(context, mixing)
-        self.random_state.update(self.features.random_state)
+        self.features = FrozenFeatures(context, mixing, optimisation.batch)
+        self.random_state |= self.features.pool.random_state
 
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
-        batch = self.features.draw(self.optimisation.batch)
+        batch = self.features.draw()
         out: dict[str, Tensor] = {}
         loss = torch.zeros((), device=self.device)
         with mixed_precision(self.device):

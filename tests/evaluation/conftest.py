@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,12 @@ class KnownModel:
     pairs: list[Pair]
     answer: Answer
     listened: int = 0
+    networks: tuple[str, ...] = ("known", "audiosep")
+    asked: list[tuple[SeparationOptions, np.ndarray | None, Audio | None]] = field(default_factory=list)
 
     @property
     def weights_info(self) -> dict[str, Any]:
-        return {"known": {"file": "none", "sha256": "0" * 64}}
+        return {name: {"file": "none", "sha256": "0" * 64} for name in self.networks}
 
     def listen(self, audio: Audio, /) -> tuple[Mixture, Pair]:
         self.listened += 1
@@ -91,7 +93,17 @@ class KnownModel:
                 return mixture, pair
         raise AssertionError("the mixture is none of the list")
 
-    def separate(self, audio: Any, instruction: Instruction, options: SeparationOptions, /) -> Separation:
+    def separate(
+        self,
+        audio: Any,
+        instruction: Instruction,
+        options: SeparationOptions,
+        /,
+        *,
+        global_target: np.ndarray | None = None,
+        local_target: Audio | None = None,
+    ) -> Separation:
+        self.asked.append((options, global_target, local_target))
         mixture, pair = audio
         target = self.answer(mixture, pair, instruction).astype(np.float32)
         attention = column_levels(target)

@@ -17,7 +17,19 @@ from hsm.evaluation.benchmarks import run
 from hsm.evaluation.lists import LISTS
 from hsm.evaluation.mixing import Mixture, is_audible, mix
 from hsm.evaluation.pairs import Pair, draw_pairs
-from hsm.evaluation.rows import REWORDED, ROWS, Answer, answers, ask, ideal_ratio_mask, level_db, score, unseen_wordings
+from hsm.evaluation.rows import (
+    ORACLES,
+    REWORDED,
+    RIVAL,
+    ROWS,
+    Answer,
+    answers,
+    ask,
+    ideal_ratio_mask,
+    level_db,
+    score,
+    unseen_wordings,
+)
 from hsm.evaluation.tables import markdown, summarise
 from hsm.manifest import read_manifest
 from hsm.records import Audio
@@ -94,6 +106,29 @@ def test_the_mixture_is_listened_to_once_for_all_queries(manifest: Path, make_mo
     model = make_model(pairs, "oracle")
     run(model, pairs)
     assert model.listened == 4
+
+
+def test_the_rival_hears_the_words_and_the_oracles_are_told_the_truth_step_by_step(
+    manifest: Path, make_model: MakeModel
+) -> None:
+    (pair,) = pairs = draw(manifest, limit=1)
+    model, mixture = make_model(pairs, "oracle"), mix(pair)
+    rows = ("extract", RIVAL, *ORACLES)
+    assert list(ask(model, mixture, pair, rows)) == list(rows)
+    usual, rival, oracle_g, oracle_s = model.asked
+    assert [options.renderer for options, _, _ in model.asked] == ["mask", "audiosep", "mask", "mask"]
+    assert usual[1:] == rival[1:] == (None, None)
+    wanted = model.global_feature(Audio(mixture.target, 16_000))
+    for given in (oracle_g[1], oracle_s[1]):
+        assert np.array_equal(given, wanted)
+    assert oracle_g[2] is None
+    assert np.array_equal(oracle_s[2].samples[0], mixture.target)
+
+
+def test_without_the_rivals_weights_its_row_is_left_out(manifest: Path, make_model: MakeModel) -> None:
+    pairs = draw(manifest, limit=1)
+    model = replace(make_model(pairs, "oracle"), networks=("known",))
+    assert list(summarise(run(model, pairs))["rows"]) == [row for row in ROWS if row != RIVAL]
 
 
 def test_of_three_sources_removing_one_is_held_against_the_other_two(manifest: Path, make_model: MakeModel) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hsm.audio import istft, stft
-from hsm.config import ResUNetConfig
-from hsm.models.resunet import ResUNet
+from hsm.config import ResUNetConfig, tiny
+from hsm.models.resunet import AudioSep, ResUNet
 
 TINY = ResUNetConfig(n_fft=64, hop=16, widths=(2, 4, 4), condition_width=8)
 
@@ -45,3 +45,29 @@ def test_the_description_and_every_parameter_take_part() -> None:
     assert condition.grad is not None
     assert (condition.grad.abs().sum(1) > 0).all()
     assert all(p.grad is not None for p in network.parameters())
+
+
+def test_the_rival_gives_each_bin_a_share_and_a_turn_and_what_it_hears_depends_on_the_words() -> None:
+    torch.manual_seed(0)
+    network, spectrum = AudioSep(tiny().audiosep, 12).eval(), stft(0.05 * torch.randn(2, 5_000))
+    words = torch.nn.functional.normalize(torch.randn(2, 12), dim=1)
+    gain = network(spectrum, words)
+    assert gain.shape == spectrum.shape
+    assert gain.is_complex()
+    assert gain.abs().max() <= 1 + 1e-5
+    assert gain.imag.abs().max() > 0.01, "the phase is turned too"
+    assert not gain[..., -1].any(), "nothing in the highest bin"
+    assert not torch.allclose(gain, network(spectrum, words.flip(0)), atol=1e-4)
+    one = network(spectrum[:1], words[:1])
+    assert torch.allclose(one, gain[:1], atol=1e-4), "what else is in the batch does not matter once it is trained"
+
+
+def test_in_half_precision_the_rivals_answer_is_nearly_the_same() -> None:
+    torch.manual_seed(0)
+    network, spectrum = AudioSep(tiny().audiosep, 12).eval(), stft(0.05 * torch.randn(1, 5_000))
+    words = torch.nn.functional.normalize(torch.randn(1, 12), dim=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(spectrum, words)
+    assert half.dtype == torch.complex64
+    # Where real and imaginary part are both small the turn is not determined: nearly all bins, not each.
+    assert ((half - network(spectrum, words)).abs() < 0.1).float().mean() > 0.95

@@ -25,10 +25,15 @@ FALL = {
     "local": 0.05,
     "joint": 0.05,
     "mask": 1.0,
+    "presence": 0.3,
     "instruction": 0.3,
     "codec": 0.2,
     "decoder": 0.1,
+    "audiosep": 0.005,
 }
+
+
+ADAMW_ALONE = ("presence", "audiosep")
 
 
 def stage_of(make_context: MakeContext, name: str, single: bool = False) -> Stage:
@@ -86,7 +91,7 @@ def test_a_stage_changes_what_it_trains_and_nothing_else(make_context: MakeConte
     assert not set(stage.needs) & set(stage.trains) or name == "joint"
 
 
-@pytest.mark.parametrize("name", ["audiomae", "q_audio", "joint", "mask", "codec", "decoder"])
+@pytest.mark.parametrize("name", ["audiomae", "q_audio", "joint", "mask", "codec", "decoder", "audiosep"])
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     make_context: MakeContext, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +159,32 @@ def test_a_budget_counts_steps_or_minutes_and_never_more_than_all() -> None:
     assert Budget(minutes=1.0).fraction(61.0, 0) == 1.0
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ADAMW_ALONE)
+def test_what_has_no_blocks_is_stepped_by_adamw_alone(make_context: MakeContext, name: str) -> None:
+    stage = stage_of(make_context, name)
+    (adamw,) = make_optimisers(stage)
+    assert type(adamw).__name__ == "AdamW"
+    stepped = sum(p.numel() for group in adamw.param_groups for p in group["params"])
+    assert stepped == sum(p.numel() for p in stage.trains[name].parameters())
+
+
+def test_the_rivals_statistics_of_batch_normalisation_are_exported_with_its_weights(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    stage = stage_of(make_context, "audiosep")
+    before = {name: value.clone() for name, value in stage.trains["audiosep"].state_dict().items()}
+    run = Run(stage, tmp_path, Budget(steps=3))
+    run.train()
+    exported = run.average.state("audiosep")
+    assert set(exported) == set(before)
+    buffers = [name for name, _ in stage.trains["audiosep"].named_buffers()]
+    assert any("running_var" in name for name in buffers)
+    for name in buffers:
+        assert not torch.equal(exported[name], before[name]), name
+    assert int(exported["network.bins_norm.num_batches_tracked"]) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name not in ADAMW_ALONE])
 def test_muon_steps_the_matrices_of_attention_and_feed_forward_and_adamw_all_others(
     make_context: MakeContext, name: str
 ) -> None:
