@@ -1,7 +1,7 @@
 """What the user asked for, read from free text. Paper: Sec. III-F.
 
 `text.py` makes typed text safe; `spelling.py` puts misspelt command words right; `grammar.py` (over
-`words.py` and `complaints.py`) knows the common forms; `neural.py` is the trained parser for all others;
+`words.py`, `complaints.py`, `contrasts.py`) knows the common forms; `neural.py` is the trained parser for all others;
 `language_model.py` with `chat_models.py` asks a large language model where one is configured;
 `targets.py` finds several sounds in one description; `language.py` notices text that is not English;
 `generator.py` with `phrases.py` and `sounds.py` writes the sentences that training uses.

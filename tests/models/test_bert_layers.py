@@ -11,9 +11,7 @@ from hsm.models.bert_layers import BertLayers
 
 def test_the_hidden_states_are_the_librarys() -> None:
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64
-    )
+    config = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64)
     module = BertModel(config).eval()
     ids = torch.randint(0, 50, (1, 9))
     with torch.no_grad():
