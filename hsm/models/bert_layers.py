@@ -6,6 +6,8 @@ arithmetic; here are no padding, no dropout and no hooks, and query, key and val
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, nn
 from transformers import BertModel
@@ -25,7 +27,7 @@ class BertLayers:
         self.biases = [torch.cat([a.query.bias, a.key.bias, a.value.bias]) for a in inward]  # (3 W) each
 
     @staticmethod
-    def fits(module: nn.Module) -> bool:
+    def fits(module: nn.Module) -> TypeGuard[BertModel]:
         """Whether the module is a BERT encoder of the plain kind that this class computes."""
         return isinstance(module, BertModel) and module.config.hidden_act == "gelu" and not module.config.is_decoder
 

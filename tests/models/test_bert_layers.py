@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import BertConfig, BertModel
@@ -23,7 +25,7 @@ def test_the_hidden_states_are_the_librarys() -> None:
 
 
 def test_only_a_plain_bert_fits() -> None:
-    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     assert BertLayers.fits(BertModel(BertConfig(**sizes)))
     assert not BertLayers.fits(BertModel(BertConfig(**sizes, hidden_act="relu")))
     assert not BertLayers.fits(nn.Identity())
