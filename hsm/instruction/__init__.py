@@ -1,7 +1,7 @@
 """What the user asked for, read from free text. Paper: Sec. III-F.
 
 `text.py` makes typed text safe; `spelling.py` puts misspelt command words right; `grammar.py` (over
-`words.py` and `complaints.py`) knows the common forms; `neural.py` is the trained parser for all others;
+`words.py`, `complaints.py`, `contrasts.py`) knows the common forms; `neural.py` is the trained parser for all others;
 `language_model.py` with `chat_models.py` asks a large language model where one is configured;
 `targets.py` finds several sounds in one description; `language.py` notices text that is not English;
 `generator.py` with `phrases.py` and `sounds.py` writes the sentences that training uses.
@@ -15,6 +15,7 @@ from typing import Protocol
 from hsm.errors import HSMError
 from hsm.instruction.grammar import Reading, read, read_command
 from hsm.instruction.language import language_note
+from hsm.instruction.sounds import sound_words
 from hsm.instruction.spelling import correct_commands
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text
@@ -45,7 +46,8 @@ def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruc
     """Understand an instruction.
 
     Where the whole sentence is one of the grammar's commands, the grammar decides the operation, and
-    the trained parser may only cut words that it is sure are none of the sound's ("keep onlly birds").
+    the trained parser may only cut words that it is sure are none of the sound's ("keep onlly birds"). It
+    is not asked where nothing could be cut: a single word, or words of the list of known sounds alone.
     The trained parser, where one is given, decides all other sentences.
 
     Args:
@@ -68,7 +70,7 @@ def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruc
     if command is None:
         return replace(neural.parse(cleaned), text=text, note=note)
     known = _from_reading(command, text, note)
-    if command.whole:
+    if command.whole or _nothing_to_cut(command.description):
         return known
     try:
         trained = replace(neural.parse(cleaned), text=text, note=note)
@@ -77,6 +79,11 @@ def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruc
     cuts = set(trained.description.lower().split()) <= set(known.description.lower().split())
     agrees = trained.operation == known.operation and trained.confidence >= SURE
     return trained if cuts and agrees else known
+
+
+def _nothing_to_cut(description: str) -> bool:
+    words = description.lower().split()
+    return (len(words) == 1 and words[0].isalpha()) or sound_words().issuperset(words)
 
 
 def _from_reading(reading: Reading, text: str, note: str) -> Instruction:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from hsm.instruction.complaints import blamed_sound, scene_of_people, sound_going_on
+from hsm.instruction.contrasts import contrast
 from hsm.instruction.text import nothing_to_separate
 from hsm.instruction.words import (
     DETERMINERS,
@@ -182,7 +183,12 @@ def read_command(text: str) -> Reading | None:
 
 
 def _read_told(body: str) -> Reading | None:
-    """A plain complaint, or a scene of people; None where the sentence is neither."""
+    """Two sounds of opposite fates, a plain complaint, or a scene of people; None where it is none of them."""
+    fates = contrast(body)
+    if fates is not None:
+        first, second = trim(fates.first), trim(fates.second)
+        if not (names_nothing(first) or _DOUBT.search(f"{first} {second}")):
+            return Reading(fates.operation, first, certain=True, whole=True)
     going_on, blamed, scene = map(trim, (sound_going_on(body), blamed_sound(body), scene_of_people(body)))
     if going_on:
         return Reading("remove", going_on, certain=True, whole=True)

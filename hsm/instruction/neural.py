@@ -7,6 +7,7 @@ training sentences never used, and learns order and negation itself.
 
 from __future__ import annotations
 
+import math
 import re
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text, nothing_to_separate
+from hsm.models.bert_layers import BertLayers
 from hsm.models.instruction_net import LONGEST_TOKENS, InstructionNet
 from hsm.records import OPERATIONS, Instruction
 from hsm.text import TextEncoder
@@ -38,6 +40,7 @@ class NeuralParser:
     def __init__(self, net: InstructionNet, encoder: TextEncoder) -> None:
         self.net = net.eval()
         self.encoder = encoder
+        self._bert = BertLayers(encoder.module) if BertLayers.fits(encoder.module) else None
         self._words = frozenset(encoder.tokenizer.get_vocab())  # type: ignore[attr-defined]
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,6 +59,9 @@ class NeuralParser:
     def layers(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the network reads of tokens (B, L): embeddings, middle and last layer, (B, L, 3 W)."""
         device = self.encoder.vocabulary.device
+        if self._bert is not None and len(ids) == 1 and device.type == "cpu":
+            hidden = self._bert(ids)
+            return torch.cat([hidden[0], hidden[len(hidden) // 2], hidden[-1]], -1).float()
         hidden = self.encoder.module(
             input_ids=ids.to(device), attention_mask=mask.long().to(device), output_hidden_states=True
         ).hidden_states
@@ -74,7 +80,7 @@ class NeuralParser:
         layers = self.layers(ids, mask)  # (1, L, 3 W)
         decision = self.net(layers, mask.to(layers.device))
         chances = decision.operation.float().softmax(-1)[0].cpu()  # (3,)
-        words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid().cpu(), spans[0])
+        words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid().tolist(), spans[0].tolist())
         description = trim(" ".join(words))
         if names_nothing(description):  # the marks, not the class: words that were marked are worth showing
             raise nothing_to_separate(cleaned)
@@ -89,18 +95,18 @@ class NeuralParser:
         )
 
 
-def _marked_words(text: str, marks: Tensor, spans: Tensor) -> tuple[list[str], float]:
+def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tuple[list[str], float]:
     """The description's words in order, and how sure the marks are (geometric mean of all words)."""
     words, chances = list(_WORD.finditer(text)), []
     for word in words:
         inside = [
-            float(mark)
-            for mark, (start, end) in zip(marks, spans.tolist(), strict=True)
+            mark
+            for mark, (start, end) in zip(marks, spans, strict=True)
             if word.start() <= start < end <= word.end() and any(c.isalnum() for c in text[start:end])
         ]  # a full stop after a word says nothing about the word
         chances.append(sum(inside) / len(inside) if inside else 0.0)
     runs = _runs([word[0] for word in words], [chance > 0.5 for chance in chances])
-    sure = torch.tensor([max(chance, 1 - chance) for chance in chances]).clamp_min(1e-6).log().mean().exp()
+    sure = math.exp(sum(math.log(max(chance, 1 - chance)) for chance in chances) / len(chances))
     chosen: list[str] = []
     end = 0
     for first, last in _last_mentions([word[0] for word in words], runs):
@@ -110,7 +116,7 @@ def _marked_words(text: str, marks: Tensor, spans: Tensor) -> tuple[list[str], f
             chosen.append("and")
         chosen += [word[0] for word in words[first:last]]
         end = last
-    return chosen, float(sure)
+    return chosen, sure
 
 
 def _last_mentions(words: list[str], runs: list[tuple[int, int]]) -> list[tuple[int, int]]:

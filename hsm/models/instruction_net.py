@@ -37,8 +37,8 @@ class Neighbours(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, L, D), (B, L) -> (B, L, D); padding is read as zeros."""
         padded = nn.functional.pad(self.norm(x) * mask.unsqueeze(-1), (0, 0, self.pad, self.pad))
-        windows = [padded[:, k * self.dilation :][:, : x.shape[1]] for k in range(len(self.weight))]
-        near = torch.stack([window * weight for window, weight in zip(windows, self.weight, strict=True)]).sum(0)
+        windows = padded.unfold(1, 2 * self.pad + 1, 1)[..., :: self.dilation]  # (B, L, D, 5)
+        near = (windows * self.weight.t()).sum(-1)  # (B, L, D)
         added: Tensor = self.mix(nn.functional.gelu(near))
         return x + added  # (B, L, D)
 

@@ -141,13 +141,14 @@ def test_the_table_of_kinds_is_printed_and_no_miss_of_the_blind_set(capsys: pyte
 
 def test_the_readmes_table_has_a_row_a_kind_and_a_column_a_set() -> None:
     found = [
-        Measured("one", {"plain": (3, 4), "typo": (1, 1)}, [], 10.0),
-        Measured("two", {"template": (5, 5)}, [], 20.0),
+        Measured("one", {"plain": (3, 4), "typo": (1, 1)}, [], 10.0, 40.0),
+        Measured("two", {"template": (5, 5)}, [], 20.0, 60.0),
     ]
     table = markdown(found, "0123456789abcdef")
     assert "| all | 4/5 = 80.0 % | 5/5 = 100.0 % |" in table
     assert "| typo | 1/1 = 100.0 % |  |" in table
-    assert "15 ms" in table
+    assert "15 ms of CPU time" in table
+    assert "50 ms by the clock" in table
     assert "0123456789ab." in table
 
 
