@@ -1,7 +1,7 @@
 """A counter-question: the strongest other sound of a mixture is asked for too, and both answers decide together.
 
     heard ──> names that may be there ──> the one that claims most of what the target does not
-          └─> log-odds of the target − log-odds of the other, in equal parts
+          └─> log-odds of the target, less a part of those of the other
 
 Departure: the paper asks once. Of two sounds each tells something about the other: what surely is rain is not
 the dog.
@@ -15,11 +15,11 @@ from torch import Tensor
 from hsm.models.mask_renderer import MaskRenderer
 from hsm.models.presence import PresenceNet
 
-CANDIDATES = 8
+CANDIDATES = 4
 ALIKE = 0.6  # cosine of sentence embeddings from which a name may mean the described sound itself
-EXCERPT_FRAMES = 48  # 1.5 s, on which the candidates are compared
+EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
 FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described sound is not there, nothing is asked
-WEIGHT = 0.5  # of the other sound's answer
+WEIGHT = 0.4  # of the other sound's answer
 
 
 def contested(
@@ -56,14 +56,8 @@ def contested(
     first = _most_doubtful(mask, energy)
     excerpt = slice(first, first + EXCERPT_FRAMES)
     others = _ask(renderer, heard[:, excerpt], candidates).sigmoid()  # (K, frames, F)
-    ours, weights = mask[excerpt], energy[excerpt] / energy[excerpt].sum().clamp_min(1e-12)
-    claims = ((others * (1 - ours)).square() * weights).sum((1, 2))  # (K,)
-    means = (others * weights).sum((1, 2), keepdim=True)
-    covariance = ((others - means) * (ours - (ours * weights).sum()) * weights).sum((1, 2))  # (K,)
-    claims = claims.masked_fill(covariance >= 0, 0.0)  # what sounds where the target does is the target by another name
+    claims = ((others * (1 - mask[excerpt])).square() * energy[excerpt]).sum((1, 2))  # (K,)
     strongest = int(claims.argmax())
-    if claims[strongest] == 0.0:
-        return described
     other = _ask(renderer, heard, candidates[strongest : strongest + 1])  # (1, T, F)
     return (1 - weight) * described - weight * other
 

@@ -346,7 +346,7 @@ def test_told_the_mixtures_own_feature_the_renderer_hears_what_h2_heard(
     question = awake_model.question(ASKED, SeparationOptions())
     columns, watch = listened.columns, Stopwatch()
     own = [one.local for one in listened.heard]
-    (wanted,) = awake_model.answer(listened.heard, columns, question, True, watch, local_target=own)
+    (wanted,) = awake_model.answer(listened.heard, columns, question, SeparationOptions(), watch, local_target=own)
     told = awake_model.separate(listened, ASKED, local_target=listened.mixture)
     assert np.allclose(told.mask, wanted.mask.numpy(), atol=1e-6)
 

@@ -30,7 +30,6 @@ class PresenceNet(nn.Module):
             nn.LayerNorm(heard_width),
             nn.Linear(heard_width, config.width),
             nn.GELU(),
-            nn.Dropout(0.2),
             nn.Linear(config.width, text_width),
         )
         self.name_in = nn.Linear(text_width, text_width)

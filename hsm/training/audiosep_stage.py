@@ -17,7 +17,8 @@ class AudioSepStage(Stage):
 
     Every mixture is asked for both of its sources, as in the mask stage; an absent sound is never asked for, as in
     that paper. The statistics of its batch normalisation are buffers, which checkpoint and export keep beside the
-    averaged weights.
+    averaged weights. Of several processes each normalises by its own examples, and the first one's statistics are
+    kept.
 
     Args:
         context: with "audiosep".

@@ -15,10 +15,11 @@ from hsm.models.presence import PresenceNet
 from hsm.precision import mixed_precision
 from hsm.training.mixing import Mixer, MixingSettings
 from hsm.training.pool import Pool, Rows
-from hsm.training.processes import gathered
+from hsm.training.processes import gathered, processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
 ALIKE = 0.6  # cosine from which two names may mean the same
+DROPPED = 0.1  # of the channels of what is heard, or mixtures are known by heart
 POOL_BATCHES, USES = 24, 6  # batches a pool, uses of a mixture on average
 
 
@@ -67,7 +68,8 @@ class PresenceStage(Stage):
     def losses(self) -> dict[str, Tensor]:
         """See `Stage.losses`."""
         heard, there = self.pool.draw(self.optimisation.batch)  # (B, T, C), (B, V)
-        scores = self.presence(heard.float())  # (B, V)
+        kept = share(torch.rand(len(heard) * processes(), 1, heard.shape[2]) >= DROPPED).to(heard.device)
+        scores = self.presence(heard.float() * kept / (1 - DROPPED))  # (B, V)
         counts = (there > 0) | (there @ self._alike.float() == 0)
         loss = (F.binary_cross_entropy_with_logits(scores, there, reduction="none") * counts).sum(1).mean()
         first = scores.detach().argmax(1, keepdim=True)

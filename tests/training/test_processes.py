@@ -89,7 +89,7 @@ def flat(state: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([value.flatten().float() for value in state.values()])
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "audiosep"])  # its normalisation is by process
 def test_two_processes_take_the_steps_of_one_with_twice_the_batch(
     by_two: Path, make_context: MakeContext, tmp_path: Path, name: str
 ) -> None:
