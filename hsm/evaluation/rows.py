@@ -22,7 +22,18 @@ from hsm.records import Audio, Instruction, Operation, Separation, SeparationOpt
 REWORDED = "extract, unseen wording"
 RIVAL = "AudioSep's form"
 ORACLES = ("oracle G", "oracle S")
-QUERY_ROWS = ("extract", "extract, text alone", RIVAL, *ORACLES, REWORDED, "remove", "wrong query", "absent query")
+ONCE = "extract, asked once"
+QUERY_ROWS = (
+    "extract",
+    ONCE,
+    "extract, text alone",
+    RIVAL,
+    *ORACLES,
+    REWORDED,
+    "remove",
+    "wrong query",
+    "absent query",
+)
 ROWS = ("mixture", "self", "ideal ratio mask", *QUERY_ROWS)
 METRICS = ("sdri", "sdr", "si_sdr", "mel_psnr", "lsd", "kl", "level_db")
 Judge = Callable[[np.ndarray], np.ndarray]  # wave (S,) to class probabilities (classes,)
@@ -75,7 +86,8 @@ class Answer:
 def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -> dict[str, Separation]:
     """Put the queries of some rows to the model; the mixture is listened to once.
 
-    "extract" asks for the target, "extract, text alone" too, but without the hierarchy's guidance;
+    "extract" asks for the target, "extract, asked once" too, but without the counter-question, "extract, text
+    alone" without the hierarchy's guidance;
     "extract, unseen wording" in words that no training clip is captioned with, where the label has such.
     "AudioSep's form" asks for it of the rival, where the model has its weights. The oracles are told the truth:
     "oracle G" the target's global feature in the place of Ĝ, "oracle S" its local feature, too, in that of Ŝ.
@@ -84,6 +96,7 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
     """
     queries: dict[str, tuple[Operation, str]] = {
         "extract": ("extract", pair.queries[0]),
+        ONCE: ("extract", pair.queries[0]),
         "extract, text alone": ("extract", pair.queries[0]),
         "oracle G": ("extract", pair.queries[0]),
         "oracle S": ("extract", pair.queries[0]),
@@ -102,7 +115,11 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
         row: model.separate(
             listened,
             Instruction(*queries[row], text=" ".join(queries[row])),
-            SeparationOptions("audiosep" if row == RIVAL else "mask", hierarchy=row != "extract, text alone"),
+            SeparationOptions(
+                "audiosep" if row == RIVAL else "mask",
+                hierarchy=row != "extract, text alone",
+                competition=row != ONCE,
+            ),
             global_target=whole if row in ORACLES else None,
             local_target=truth if row == "oracle S" else None,
         )
@@ -120,6 +137,7 @@ def answers(mixture: Mixture, separations: Mapping[str, Separation]) -> dict[str
     target = mixture.target
     references: dict[str, np.ndarray | None] = {
         "extract": target,
+        ONCE: target,
         "extract, text alone": target,
         RIVAL: target,
         **dict.fromkeys(ORACLES, target),
