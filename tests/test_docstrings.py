@@ -85,5 +85,5 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
 def test_the_walk_sees_the_names() -> None:
     assert {"hsm.pipeline.HSM.separate", "hsm.records.Audio", "hsm.audio.log_mel"} <= set(PUBLIC)
     assert documented(inspect.getdoc(hsm.HSM.separate) or "") == [
-        "mixture", "instruction", "options", "progress", "global_target",
+        "mixture", "instruction", "options", "progress", "global_target", "local_target",
     ]  # fmt: skip
