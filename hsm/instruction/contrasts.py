@@ -25,18 +25,16 @@ _REST_GOES = rf"(?:everything else|all else|(?:all )?(?:of )?the (?:rest|others)
 # A piece of music without one of its parts is what is left of the piece, not the piece.
 _WHOLE = r"(?!(?:[\w']+\s+)*(?:music|song|tune|band|orchestra|beat)\s+without\b)"
 
-_FORMS: tuple[tuple[Operation, re.Pattern[str]], ...] = tuple(
-    (operation, re.compile(f"^{pattern}$", re.IGNORECASE))
-    for operation, pattern in (
-        ("extract", rf"{_FIRST}\s+{_STAYS}{_THEN}{_SECOND}\s+{_GOES}"),
-        ("remove", rf"{_FIRST}\s+{_GOES}{_THEN}{_SECOND}\s+{_STAYS}"),
-        ("extract", rf"{_ONE}\s+(?:in|yes),\s*{_OTHER}\s+(?:out|no)"),
-        ("extract", rf"more\s+{_FIRST}{_THEN}{_LESS_OR_NO}\s+{_SECOND}"),
-        ("remove", rf"{_FEWER}\s+{_FIRST}{_THEN}more\s+{_SECOND}"),
-        ("extract", rf"(?:just\s+|only\s+)?{any_of(EXTRACT_VERBS)}\s+{_WHOLE}{_FIRST}\s+without\s+{_SECOND}"),
-        ("extract", rf"{_FIRST}\s+{_UNTOUCHED}(?:{_THEN}{_REST_GOES})?"),
-    )
+_PATTERNS: tuple[tuple[Operation, str], ...] = (
+    ("extract", rf"{_FIRST}\s+{_STAYS}{_THEN}{_SECOND}\s+{_GOES}"),
+    ("remove", rf"{_FIRST}\s+{_GOES}{_THEN}{_SECOND}\s+{_STAYS}"),
+    ("extract", rf"{_ONE}\s+(?:in|yes),\s*{_OTHER}\s+(?:out|no)"),
+    ("extract", rf"more\s+{_FIRST}{_THEN}{_LESS_OR_NO}\s+{_SECOND}"),
+    ("remove", rf"{_FEWER}\s+{_FIRST}{_THEN}more\s+{_SECOND}"),
+    ("extract", rf"(?:just\s+|only\s+)?{any_of(EXTRACT_VERBS)}\s+{_WHOLE}{_FIRST}\s+without\s+{_SECOND}"),
+    ("extract", rf"{_FIRST}\s+{_UNTOUCHED}(?:{_THEN}{_REST_GOES})?"),
 )
+_FORMS = tuple((operation, re.compile(f"^{pattern}$", re.IGNORECASE)) for operation, pattern in _PATTERNS)
 
 
 class Contrast(NamedTuple):

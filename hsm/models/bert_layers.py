@@ -6,7 +6,7 @@ arithmetic; here are no padding, no dropout and no hooks, and query, key and val
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,10 @@ class BertLayers:
     """
 
     def __init__(self, module: BertModel) -> None:
-        self.module, self.heads = module, module.config.num_attention_heads
-        inward = [layer.attention.self for layer in module.encoder.layer]
+        self.embeddings: Any = module.embeddings
+        self.layers = cast(Any, module.encoder).layer
+        self.heads = int(module.config.num_attention_heads)
+        inward = [layer.attention.self for layer in self.layers]
         self.weights = [torch.cat([a.query.weight, a.key.weight, a.value.weight]) for a in inward]  # (3 W, W) each
         self.biases = [torch.cat([a.query.bias, a.key.bias, a.value.bias]) for a in inward]  # (3 W) each
 
@@ -33,11 +35,11 @@ class BertLayers:
 
     def __call__(self, ids: Tensor) -> list[Tensor]:
         """Embeddings and the output of every layer, (1, L, W) each, of the tokens (1, L) of one sentence."""
-        x = self.module.embeddings(input_ids=ids)  # (1, L, W)
+        x: Tensor = self.embeddings(input_ids=ids)  # (1, L, W)
         hidden = [x]
-        for layer, weight, bias in zip(self.module.encoder.layer, self.weights, self.biases, strict=True):
+        for layer, weight, bias in zip(self.layers, self.weights, self.biases, strict=True):
             joined = nn.functional.linear(x, weight, bias)  # (1, L, 3 W)
-            query, key, value = joined.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (1, H, L, W/H)
+            query, key, value = joined.view(*ids.shape, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (1, H, L, W/H)
             seen = nn.functional.scaled_dot_product_attention(query, key, value)
             seen = seen.transpose(1, 2).flatten(2)  # (1, L, W)
             x = layer.attention.output.LayerNorm(layer.attention.output.dense(seen) + x)
