@@ -27,6 +27,9 @@ class BertLayers:
         inward = [layer.attention.self for layer in self.layers]
         self.weights = [torch.cat([a.query.weight, a.key.weight, a.value.weight]) for a in inward]  # (3 W, W) each
         self.biases = [torch.cat([a.query.bias, a.key.bias, a.value.bias]) for a in inward]  # (3 W) each
+        for attention, joined in zip(inward, self.weights, strict=True):  # the module's own become parts of these
+            for linear, part in zip((attention.query, attention.key, attention.value), joined.chunk(3), strict=True):
+                linear.weight.data = part
 
     @staticmethod
     def fits(module: nn.Module) -> TypeGuard[BertModel]:
