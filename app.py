@@ -1133,7 +1133,13 @@ def build_app(model: HSM, aside: HSM | None = None) -> gr.Blocks:
             js="entry => [entry.instruction, entry.operation, entry.description]",
             api_visibility="private",
         )
-        page.load(None, None, inputs.request[1:], js=read_asset("visitor/read_address.js"), api_visibility="private")
+        page.load(
+            None,
+            inputs.request[1:],
+            inputs.request[1:],
+            js=read_asset("visitor/read_address.js"),
+            api_visibility="private",
+        )
         page.load(
             None,
             None,

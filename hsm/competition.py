@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from hsm.models.mask_renderer import MaskRenderer
-from hsm.models.presence import PresenceNet
+from hsm.models.presence import ALIKE, PresenceNet
 
 CANDIDATES = 4
-ALIKE = 0.6  # cosine of sentence embeddings from which a name may mean the described sound itself
 EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
 FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described sound is not there, nothing is asked
 WEIGHT = 0.4  # of the other sound's answer

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class TextEncoder:
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self._tokenizing = threading.Lock()
 
     @property
     def vocabulary(self) -> Tensor:
@@ -58,11 +60,14 @@ class TextEncoder:
         """Width W of the token features."""
         return int(self.vocabulary.shape[1])
 
+    def tokenize(self, texts: str | list[str], **settings: Any) -> Any:
+        """The tokenizer's answer, from one thread at a time: a call's padding and truncation are its state."""
+        with self._tokenizing:
+            return self.tokenizer(texts, **settings)  # type: ignore[operator]
+
     def token_ids(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Ids (B, L) and mask (B, L) of captions, special tokens included."""
-        batch = self.tokenizer(  # type: ignore[operator]
-            texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-        )
+        batch = self.tokenize(texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
         return batch["input_ids"], batch["attention_mask"].bool()
 
     @torch.no_grad()
@@ -84,7 +89,7 @@ class TextEncoder:
     @torch.no_grad()
     def task(self, operation: Operation) -> Tensor:
         """T_task (1, W): mean of the vocabulary's own embeddings of the task's word. Paper: Sec. III-F."""
-        ids = self.tokenizer(TASK_WORDS[operation], add_special_tokens=False)["input_ids"]  # type: ignore[operator]
+        ids = self.tokenize(TASK_WORDS[operation], add_special_tokens=False)["input_ids"]
         return self.vocabulary[torch.tensor(ids)].float().mean(0, keepdim=True)
 
 

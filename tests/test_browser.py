@@ -419,7 +419,7 @@ def test_an_empty_instruction_is_explained_and_nothing_is_lost(page, tmp_path: P
 
 
 def test_a_missing_sound_is_explained_and_the_instruction_stays(page) -> None:
-    page.locator("#instruction textarea").fill("remove the dog barking")
+    page.locator("#instruction textarea").press_sequentially("remove the dog barking")
     page.wait_for_selector("#understood [data-operation=remove]")
     page.click("#separate")
     page.get_by_text("Upload or record a sound first").wait_for()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,26 @@ def test_the_packaged_encoder_puts_like_captions_together() -> None:
     likeness = sentences @ sentences.t()
     assert sentences.shape == (3, 384)
     assert likeness[0, 1] > likeness[0, 2] + 0.3
+
+
+class Crowded:
+    """A tokenizer that sees how many are in it at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+
+    def __call__(self, texts: list[str], **settings: object) -> list[str]:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        time.sleep(0.005)
+        self.inside -= 1
+        return texts
+
+
+def test_one_thread_at_a_time_is_in_the_tokenizer_whose_state_is_a_calls_padding(encoder: TextEncoder) -> None:
+    crowded = Crowded()
+    shared = TextEncoder(encoder.module, crowded, 16)
+    with ThreadPoolExecutor(4) as visitors:
+        answers = list(visitors.map(shared.tokenize, [[str(i)] for i in range(16)]))
+    assert answers == [[str(i)] for i in range(16)]
+    assert crowded.most == 1

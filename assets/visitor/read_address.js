@@ -1,7 +1,8 @@
 // What a shared address asks for: ?instruction=get+the+dog&operation=remove&description=dog; `address.js` writes it.
-() => {
+// What the visitor typed before the page was ready stays where the address asks for nothing.
+(instruction, operation, description) => {
   const given = new URLSearchParams(location.search);
   const text = (name) => (given.get(name) ?? "").slice(0, 1000);
-  const operation = ["extract", "remove"].find((known) => known === given.get("operation"));
-  return [text("instruction"), operation ?? "as understood", text("description")];
+  const asked = ["extract", "remove"].find((known) => known === given.get("operation"));
+  return [text("instruction") || instruction, asked ?? operation, text("description") || description];
 }

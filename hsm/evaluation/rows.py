@@ -22,11 +22,11 @@ from hsm.records import Audio, Instruction, Operation, Separation, SeparationOpt
 REWORDED = "extract, unseen wording"
 RIVAL = "AudioSep's form"
 ORACLES = ("oracle G", "oracle S")
-ONCE = "extract, asked once"
+ONCE, TEXT_ALONE = "extract, asked once", "extract, text alone"
 QUERY_ROWS = (
     "extract",
     ONCE,
-    "extract, text alone",
+    TEXT_ALONE,
     RIVAL,
     *ORACLES,
     REWORDED,
@@ -87,19 +87,15 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
     """Put the queries of some rows to the model; the mixture is listened to once.
 
     "extract" asks for the target, "extract, asked once" too, but without the counter-question, "extract, text
-    alone" without the hierarchy's guidance;
-    "extract, unseen wording" in words that no training clip is captioned with, where the label has such.
+    alone" without the hierarchy's guidance, "extract, unseen wording" in words that no training clip is
+    captioned with, where the label has such.
     "AudioSep's form" asks for it of the rival, where the model has its weights. The oracles are told the truth:
     "oracle G" the target's global feature in the place of Ĝ, "oracle S" its local feature, too, in that of Ŝ.
     "remove" takes the second source away. "wrong query" asks for the second source. "absent query"
     asks for a sound that is not there.
     """
     queries: dict[str, tuple[Operation, str]] = {
-        "extract": ("extract", pair.queries[0]),
-        ONCE: ("extract", pair.queries[0]),
-        "extract, text alone": ("extract", pair.queries[0]),
-        "oracle G": ("extract", pair.queries[0]),
-        "oracle S": ("extract", pair.queries[0]),
+        **dict.fromkeys(("extract", ONCE, TEXT_ALONE, *ORACLES), ("extract", pair.queries[0])),
         "remove": ("remove", pair.queries[1]),
         "wrong query": ("extract", pair.queries[1]),
         "absent query": ("extract", pair.absent),
@@ -117,7 +113,7 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
             Instruction(*queries[row], text=" ".join(queries[row])),
             SeparationOptions(
                 "audiosep" if row == RIVAL else "mask",
-                hierarchy=row != "extract, text alone",
+                hierarchy=row != TEXT_ALONE,
                 competition=row != ONCE,
             ),
             global_target=whole if row in ORACLES else None,
@@ -136,12 +132,7 @@ def answers(mixture: Mixture, separations: Mapping[str, Separation]) -> dict[str
     """
     target = mixture.target
     references: dict[str, np.ndarray | None] = {
-        "extract": target,
-        ONCE: target,
-        "extract, text alone": target,
-        RIVAL: target,
-        **dict.fromkeys(ORACLES, target),
-        REWORDED: target,
+        **dict.fromkeys(("extract", ONCE, TEXT_ALONE, RIVAL, *ORACLES, REWORDED), target),
         "remove": target if len(mixture.sources) == 2 else mixture.without(1),
         "wrong query": target,
         "absent query": None,

@@ -45,7 +45,7 @@ class NeuralParser:
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids (B, L), mask (B, L) and character spans (B, L, 2) of instructions."""
-        batch = self.encoder.tokenizer(  # type: ignore[operator]
+        batch = self.encoder.tokenize(
             texts, padding=True, truncation=True, max_length=LONGEST_TOKENS, return_offsets_mapping=True,
             return_tensors="pt",
         )  # fmt: skip

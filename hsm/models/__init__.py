@@ -23,37 +23,23 @@ from hsm.models.resunet import AudioSep
 from hsm.models.separators import GlobalSeparator, LocalSeparator
 from hsm.models.sound_encoder import SoundEncoder
 
-NETWORKS = (
-    "sound_encoder",
-    "audiomae",
-    "q_audio",
-    "global_separator",
-    "local_separator",
-    "mask",
-    "presence",
-    "codec",
-    "decoder",
-    "instruction",
-    "audiosep",
-)
+_MAKERS: dict[str, Callable[[Config], nn.Module]] = {
+    "sound_encoder": lambda c: SoundEncoder(c.sound_encoder),
+    "audiomae": lambda c: AudioMAE(c.audiomae, c.sound_encoder.width),
+    "q_audio": lambda c: QAudio(c.q_audio, c.audiomae.width, c.text.width),
+    "global_separator": lambda c: GlobalSeparator(c.global_separator, c.audiomae.width, c.text.width),
+    "local_separator": lambda c: LocalSeparator(c.local_separator, c.audiomae.width, c.text.width),
+    "mask": lambda c: MaskRenderer(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.width),
+    "presence": lambda c: PresenceNet(c.presence, c.mask.width, c.text.width),
+    "codec": lambda c: Codec(c.codec),
+    "decoder": lambda c: AcousticDecoder(c.decoder, c.codec, c.audiomae.width),
+    "instruction": lambda c: InstructionNet(c.text.width),
+    "audiosep": lambda c: AudioSep(c.audiosep, c.text.width),
+}
+NETWORKS = tuple(_MAKERS)
 
 
 def build_modules(config: Config, names: Collection[str] = NETWORKS) -> dict[str, nn.Module]:
     """Networks of a configuration by their name in a weight folder, with random weights; all of them unless named."""
-    local, text = config.audiomae.width, config.text.width
-    assert config.q_audio.width == local, "H2 attends to G and S in one width"
-    cells = config.sound_encoder.width
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "sound_encoder": lambda: SoundEncoder(config.sound_encoder),
-        "audiomae": lambda: AudioMAE(config.audiomae, cells),
-        "q_audio": lambda: QAudio(config.q_audio, local, text),
-        "global_separator": lambda: GlobalSeparator(config.global_separator, local, text),
-        "local_separator": lambda: LocalSeparator(config.local_separator, local, text),
-        "mask": lambda: MaskRenderer(config.mask, text, local, cells),
-        "presence": lambda: PresenceNet(config.presence, config.mask.width, text),
-        "codec": lambda: Codec(config.codec),
-        "decoder": lambda: AcousticDecoder(config.decoder, config.codec, local),
-        "instruction": lambda: InstructionNet(text),
-        "audiosep": lambda: AudioSep(config.audiosep, text),
-    }
-    return {name: makers[name]() for name in NETWORKS if name in names}
+    assert config.q_audio.width == config.audiomae.width, "H2 attends to G and S in one width"
+    return {name: make(config) for name, make in _MAKERS.items() if name in names}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hsm.config import PresenceConfig
 
 THINNING = 4  # frames that are averaged before anything is named
+ALIKE = 0.6  # cosine of sentence embeddings from which two names may mean the same sound
 
 
 class PresenceNet(nn.Module):

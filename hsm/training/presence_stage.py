@@ -11,14 +11,13 @@ from torch.nn import functional as F
 from hsm.audio import stft
 from hsm.errors import HSMError
 from hsm.models.mask_renderer import MaskRenderer
-from hsm.models.presence import PresenceNet
+from hsm.models.presence import ALIKE, PresenceNet
 from hsm.precision import mixed_precision
 from hsm.training.mixing import Mixer, MixingSettings
 from hsm.training.pool import Pool, Rows
 from hsm.training.processes import gathered, processes, share
 from hsm.training.stages import Optimisation, Stage, StageContext
 
-ALIKE = 0.6  # cosine from which two names may mean the same
 DROPPED = 0.1  # of the channels of what is heard, or mixtures are known by heart
 POOL_BATCHES, USES = 24, 6  # batches a pool, uses of a mixture on average
 
