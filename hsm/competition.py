@@ -4,7 +4,7 @@
           └─> log-odds of the target, less a part of those of the other
 
 Departure: the paper asks once. Of two sounds each tells something about the other: what surely is rain is not
-the dog.
+the dog. It tells less the more of the mixture is neither: then a third sound is there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from hsm.models.presence import ALIKE, PresenceNet
 CANDIDATES = 4
 EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
 FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described sound is not there, nothing is asked
-WEIGHT = 0.4  # of the other sound's answer
+WEIGHT = 0.5  # of the other sound's answer, where the two answers together explain the whole mixture
+UNEXPLAINED = 0.25  # share of the energy in neither answer at which the other one no longer counts: more is there
 
 
 def contested(
@@ -46,9 +47,9 @@ def contested(
     """
     mask = described[0].sigmoid()  # (T, F)
     share = float((mask.square() * energy).sum())
-    weight = WEIGHT * min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
+    clear = min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
     allowed = (presence.vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
-    if weight == 0.0 or len(allowed) == 0:
+    if clear == 0.0 or len(allowed) == 0:
         return described
     names = allowed[present[allowed].argsort(descending=True)[:CANDIDATES]]
     candidates = presence.vocabulary[names]  # (K, W)
@@ -58,6 +59,8 @@ def contested(
     claims = ((others * (1 - mask[excerpt])).square() * energy[excerpt]).sum((1, 2))  # (K,)
     strongest = int(claims.argmax())
     other = _ask(renderer, heard, candidates[strongest : strongest + 1])  # (1, T, F)
+    neither = float(((1 - mask - other[0].sigmoid()).clamp_min(0) * energy).sum())
+    weight = WEIGHT * clear * max(0.0, 1 - neither / UNEXPLAINED)
     return (1 - weight) * described - weight * other
 
 

@@ -13,6 +13,7 @@ answer is wrong or a limit is missed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import re
 import shutil
@@ -179,6 +180,28 @@ def memory_mb(process: int) -> float:
     return int(found[1]) / 1024
 
 
+def is_taken_in(job: Any) -> bool:
+    """Whether the server has taken a job in."""
+    from gradio_client.utils import Status
+
+    return job.status().code not in (Status.STARTING, Status.JOINING_QUEUE, Status.SENDING_DATA)
+
+
+def begin_of_work(jobs: list[Any]) -> dict[int, int]:
+    """At which look around the server was first seen at work on each job, or done with it."""
+    from gradio_client.utils import Status
+
+    begun: dict[int, int] = {}
+    for look in itertools.count():
+        for i, job in enumerate(jobs):
+            if is_taken_in(job) and job.status().code != Status.IN_QUEUE:
+                begun.setdefault(i, look)
+        if len(begun) == len(jobs):
+            break
+        time.sleep(0.005)
+    return begun
+
+
 def clients(rounds: int, folder: Path, count: int = 20) -> bool:
     """Many programs at once: is each served, in order, and is memory flat?"""
     from gradio_client import Client, handle_file
@@ -193,11 +216,9 @@ def clients(rounds: int, folder: Path, count: int = 20) -> bool:
             for i, asker in enumerate(askers):
                 request = {"audio": handle_file(str(files[i])), "instruction": f"extract the bell {i}"}
                 jobs.append(asker.submit(**request, api_name="/separate"))
-                time.sleep(0.15)  # so that their order is known
-            ended: dict[int, float] = {}
-            while len(ended) < count:
-                ended |= {i: time.perf_counter() for i, job in enumerate(jobs) if job.done() and i not in ended}
-                time.sleep(0.02)
+                while not is_taken_in(jobs[-1]):  # so that their order is known
+                    time.sleep(0.005)
+            begun = begin_of_work(jobs)
             right = 0
             for i, job in enumerate(jobs):
                 target, _, record = job.result()
@@ -205,7 +226,7 @@ def clients(rounds: int, folder: Path, count: int = 20) -> bool:
                     record["instruction"]["description"] == f"bell {i}"
                     and abs(Audio.load(target).duration_s - (2.0 + 0.1 * i)) < 1e-3
                 )
-            in_order = sorted(ended, key=lambda i: ended[i]) == sorted(ended)
+            in_order = all(begun[i] <= begun[i + 1] for i in range(count - 1))
             held.append(memory_mb(process))
             took = time.perf_counter() - begin
             figures = f"{right} of {count} right, in order: {in_order}, {took:.0f} s, {held[-1]:.0f} MB"

@@ -70,6 +70,13 @@ def test_what_another_sound_claims_is_taken_from_the_unsure_part(presence: Prese
     assert [frames for _, frames in renderer.asked][-1] == T, "the chosen one is asked about all of it"
 
 
+def test_where_much_is_neither_the_other_answer_hardly_counts(presence: PresenceNet) -> None:
+    described = low_and_unsure()
+    described[..., HALF // 2 : HALF] = -4.0  # the other sound is not there either: a third one is
+    found, _ = ask(presence, described, unit(5), torch.tensor([0.0, 2.0, 1.0]))
+    assert torch.allclose(found, described, atol=0.2)
+
+
 def test_what_is_named_or_like_it_is_never_held_against_the_target(presence: PresenceNet) -> None:
     described = low_and_unsure()
     _, renderer = ask(presence, described, torch.cat([unit(1), unit(2)]), torch.zeros(3))

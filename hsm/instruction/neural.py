@@ -105,7 +105,10 @@ def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tupl
             if word.start() <= start < end <= word.end() and any(c.isalnum() for c in text[start:end])
         ]  # a full stop after a word says nothing about the word
         chances.append(sum(inside) / len(inside) if inside else 0.0)
-    runs = _runs([word[0] for word in words], [chance > 0.5 for chance in chances])
+    marked = [chance > 0.5 for chance in chances]
+    if len(words) > 1 and marked[-2] and words[-1][0].isdigit():
+        marked[-1] = True  # "bell 2": a number that ends the sentence belongs to what it follows
+    runs = _runs([word[0] for word in words], marked)
     sure = math.exp(sum(math.log(max(chance, 1 - chance)) for chance in chances) / len(chances))
     chosen: list[str] = []
     end = 0

@@ -9,6 +9,7 @@ normalisations are folded into the convolutions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -33,6 +34,7 @@ from hsm.config import SoundEncoderConfig
 from hsm.interpolation import interpolate
 
 BLOCKS = 4
+STRIPE_FRAMES, STRIPE_HALO = 192, 2  # an even number of frames, and what two 3x3 convolutions reach beyond
 
 
 def _places(centres: Tensor) -> Tensor:
@@ -90,9 +92,20 @@ class SoundEncoder(nn.Module):
         mel = sfx_mel(wave)  # (B, frames, 96)
         mel = F.pad(mel, (0, 0, 0, max(0, CELL_FRAMES - mel.shape[1])))
         x = mel.unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
-        for block in range(BLOCKS):
-            x = F.relu_(self.convolutions[2 * block](x))
-            x = F.relu_(self.convolutions[2 * block + 1](x))
-            if block < BLOCKS - 1:
-                x = F.max_pool2d(x, 2)
-        return x.permute(0, 2, 3, 1)
+        for block in range(BLOCKS - 1):
+            x = torch.cat([F.max_pool2d(stripe, 2) for stripe in self._stripes(block, x)], 2)
+        return self._block(BLOCKS - 1, x).permute(0, 2, 3, 1)
+
+    def _block(self, block: int, x: Tensor) -> Tensor:
+        """Both convolutions of a block: (B, C, frames, bands) to (B, C', frames, bands)."""
+        x = F.relu_(self.convolutions[2 * block](x))
+        return F.relu_(self.convolutions[2 * block + 1](x))
+
+    def _stripes(self, block: int, x: Tensor) -> Iterator[Tensor]:
+        """A block, a stripe of frames at a time: whole, its maps would be the most memory of a separation."""
+        frames = x.shape[2]
+        for first in range(0, frames - 1, STRIPE_FRAMES):  # a last frame alone is lost in the pooling anyway
+            end = min(first + STRIPE_FRAMES, frames)
+            begin = max(0, first - STRIPE_HALO)
+            stripe = self._block(block, x[:, :, begin : end + STRIPE_HALO])
+            yield stripe[:, :, first - begin : end - begin]

@@ -14,12 +14,14 @@ from hsm.audio import (
     PATCH_BANDS,
     RATE_HZ,
     SFX_BANDS,
+    SFX_HOP,
     STFT_HOP,
     WINDOW_SAMPLES,
     hz_to_mel,
     sfx_mel,
 )
 from hsm.config import small, tiny
+from hsm.models import sound_encoder
 from hsm.models.sound_encoder import SoundEncoder, cells_at_frames, cells_at_patches
 
 
@@ -48,6 +50,16 @@ def test_cells_cover_the_sound(samples: int) -> None:
     assert cells.shape == (2, max(1, samples // CELL_SAMPLES), CELL_BANDS, tiny().sound_encoder.width)
     assert (cells >= 0).all()
     assert not any(p.requires_grad for p in encoder.parameters()), "its knowledge is kept"
+
+
+@pytest.mark.parametrize("frames", [16, 33, 64, 65])
+def test_blocks_worked_off_in_stripes_are_the_whole_ones(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    encoder = SoundEncoder(tiny().sound_encoder)
+    wave = torch.randn(2, (frames - 1) * SFX_HOP) * 0.05
+    whole = encoder(wave)
+    monkeypatch.setattr(sound_encoder, "STRIPE_FRAMES", 16)
+    assert torch.allclose(encoder(wave), whole, atol=1e-6)
 
 
 def test_the_full_size_is_that_of_the_pretrained_network() -> None:
