@@ -16,7 +16,6 @@ from hsm.training.stages import Optimisation, Stage, StageContext
 
 ABSENT_EVERY = 8  # one in so many mixtures is also asked for a sound that is not in it
 MAGNITUDE_WEIGHT = 5.0
-CONTESTED_SHARE = 0.5  # of the mixtures, whose two answers decide together, as with `hsm.competition`
 UNGUIDED_SHARE = 0.7  # of the guided stage's batches, so that the network also stays the single-stage variant
 
 
@@ -59,12 +58,10 @@ class MaskStage(Stage):
         mixture, truth = batch.mixture.to(self.device), batch.sources.flatten(0, 1).to(self.device)  # (B, S), (2 B, S)
         spectrum = stft(mixture)  # (B, T, F)
         described = self._described_logits(mixture, spectrum.abs(), texts, row, task)  # (Q, T, F)
-        present = slice(0, 2 * size)
-        contested = share(torch.rand(size * processes())) < CONTESTED_SHARE
-        described = torch.cat([_decide_together(described[present], contested), described[2 * size :]])
 
         mask, heard = described.sigmoid(), spectrum[row]  # (Q, T, F)
         wave = istft(mask * heard, mixture.shape[-1])  # (Q, S)
+        present = slice(0, 2 * size)
         waveform = error_db(wave[present] - truth, truth).mean()
         loudness = heard[present].abs()
         magnitude = compressed_l1(mask[present] * loudness, stft(truth).abs(), loudness).mean()
@@ -86,10 +83,3 @@ class MaskStage(Stage):
             heard = self.renderer.hear(magnitude, cells)  # (B, T, C)
             logits = self.renderer(heard[row], features.sentence(), task, guidance).float()
         return logits * (1.0 - 2.0 * task)[:, None, None]
-
-
-def _decide_together(described: Tensor, contested: Tensor) -> Tensor:
-    """Log-odds (2 B, T, F) of the two sources of B mixtures; where contested (B), half their difference."""
-    weight = (0.5 * contested).to(described.device)[:, None, None, None]  # (B, 1, 1, 1)
-    pairs = described.unflatten(0, (-1, 2))  # (B, 2, T, F)
-    return ((1 - weight) * pairs - weight * pairs.flip(1)).flatten(0, 1)
