@@ -932,6 +932,8 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
         first = outcome.separations[0]
         folder = request_folder()
         sounds = outcome.save(folder, path, compared, targets)
+        if first.others and not targets:
+            took += f" Told apart from what it took for {', '.join(first.others)}."
         events = {name: find_events(one) for name, one in outcome.looks.items()}
         csv = folder / "times.csv"
         csv.write_text(events_csv(events), encoding="utf-8")
@@ -1025,13 +1027,15 @@ def wire_run(handlers: Handlers, inputs: Inputs, results: Results, cards: list[g
         show_progress="hidden",
         concurrency_limit=None,
     )
+    failed = json.dumps(stage_report(STAGES, {}, None, "Not separated. Sound and instruction are still here."))
+    cancelled = json.dumps(cancelled_report())  # such a run fails for the browser, before or after `cancel` answers
     for one in runs:
         one.failure(
-            lambda: stage_report(STAGES, {}, None, "Not separated. Sound and instruction are still here."),
-            outputs=results.report,
+            None,
+            results.report,
+            results.report,
+            js=f"(report) => (report === {cancelled} ? report : {failed})",
             api_visibility="private",
-            show_progress="hidden",
-            queue=False,
         )
 
 

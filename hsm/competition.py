@@ -30,7 +30,7 @@ def contested(
     present: Tensor,
     named: Tensor,
     described: Tensor,
-) -> Tensor:
+) -> tuple[Tensor, int | None]:
     """Log-odds of the described sound after the counter-question.
 
     Args:
@@ -43,14 +43,14 @@ def contested(
         described: (1, T, F) log-odds of its mask.
 
     Returns:
-        (1, T, F).
+        (1, T, F), and which name of the vocabulary was asked for, if any.
     """
     mask = described[0].sigmoid()  # (T, F)
     share = float((mask.square() * energy).sum())
     clear = min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
     allowed = (presence.vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
     if clear == 0.0 or len(allowed) == 0:
-        return described
+        return described, None
     names = allowed[present[allowed].argsort(descending=True)[:CANDIDATES]]
     candidates = presence.vocabulary[names]  # (K, W)
     first = _most_doubtful(mask, energy)
@@ -61,7 +61,7 @@ def contested(
     other = _ask(renderer, heard, candidates[strongest : strongest + 1])  # (1, T, F)
     neither = float(((1 - mask - other[0].sigmoid()).clamp_min(0) * energy).sum())
     weight = WEIGHT * clear * max(0.0, 1 - neither / UNEXPLAINED)
-    return (1 - weight) * described - weight * other
+    return (1 - weight) * described - weight * other, int(names[strongest]) if weight else None
 
 
 def _ask(renderer: MaskRenderer, heard: Tensor, sentences: Tensor) -> Tensor:

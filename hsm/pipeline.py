@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -141,6 +142,7 @@ class Answer:
         local: (columns, 8 * D) Ŝ, cross-faded alike.
         level: (columns, 1) what the working level has to be multiplied by, cross-faded alike.
         ends: whether the sound ends with it.
+        other: name of the sound that the counter-question was about; empty where none was asked.
     """
 
     window: Window
@@ -150,6 +152,7 @@ class Answer:
     local: Tensor
     level: Tensor
     ends: bool
+    other: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,6 +339,8 @@ class HSM:
             return module
 
         modules = {name: fetch(name) for name in NETWORKS if name not in LATER}
+        if names := folder.metadata("presence").get("names"):
+            modules["presence"].names = tuple(json.loads(names))  # type: ignore[assignment]
         if codec:
             modules["codec"] = fetch("codec")  # what does not fit is told at once
         text = load_text_encoder(config.text)
@@ -517,19 +522,22 @@ class HSM:
                 by_column = rearrange(guide[0], "(c f) d -> c (f d)", f=PATCH_BANDS)
                 local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, 8 * D)
                 level.add(window.first, (1 / one.gain).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
+            other = None
             with watch.stage("render", share):
                 guidance = Guidance(carried, guide) if options.hierarchy else None
                 logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
                 if options.competition:
                     side = 1.0 - 2.0 * question.task  # the renderer finds the described sound, whatever the task
                     heard_there = (one.frames, one.energy, one.present)
-                    logits = side * contested(self.mask, self.presence, *heard_there, question.named, side * logits)
+                    asked = self.mask, self.presence
+                    found, other = contested(*asked, *heard_there, question.named, side * logits)
+                    logits = side * found
                 fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
                 mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
             done = window.next_first(columns)
             kept = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
             tracks = attention.take(done), carried, local.take(done), level.take(done)
-            yield Answer(window, kept, *tracks, ends)
+            yield Answer(window, kept, *tracks, ends, "" if other is None else self.presence.names[other])
 
     @torch.inference_mode()
     def rival_answer(
@@ -707,6 +715,7 @@ class HSM:
             global_target=torch.cat([answer.global_target for answer in answers]).mean(0).cpu().numpy(),
             text_embedding=question.condition.caption[0, 0].cpu().numpy(),
             mask=joined.numpy(),
+            others=tuple(dict.fromkeys(answer.other for answer in answers if answer.other)),
             timings_s={**listened.timings_s, **watch.timings_s},
         )
 

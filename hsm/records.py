@@ -190,6 +190,8 @@ class Separation:
         text_embedding: (D,) the description in the same space.
         mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT by the mask renderer, whatever
             the renderer, as attention and features are the hierarchy's.
+        others: names of the sounds that the counter-question was about (`hsm.competition`), from the first window
+            on, each once.
         timings_s: seconds spent in each stage.
     """
 
@@ -204,6 +206,7 @@ class Separation:
     global_target: np.ndarray
     text_embedding: np.ndarray
     mask: np.ndarray
+    others: tuple[str, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -45,10 +45,13 @@ def presence() -> PresenceNet:
     return network
 
 
-def ask(presence: PresenceNet, described: Tensor, named: Tensor, present: Tensor) -> tuple[Tensor, Answering]:
+def ask(
+    presence: PresenceNet, described: Tensor, named: Tensor, present: Tensor
+) -> tuple[Tensor, int | None, Answering]:
     renderer = Answering()
     heard = torch.zeros(1, T, tiny().mask.width)
-    return contested(renderer, presence, heard, ENERGY, present, named, described), renderer  # type: ignore[arg-type]
+    found, other = contested(renderer, presence, heard, ENERGY, present, named, described)  # type: ignore[arg-type]
+    return found, other, renderer
 
 
 def low_and_unsure() -> Tensor:
@@ -63,7 +66,8 @@ def unit(index: int) -> Tensor:
 
 
 def test_what_another_sound_claims_is_taken_from_the_unsure_part(presence: PresenceNet) -> None:
-    found, renderer = ask(presence, low_and_unsure(), unit(5), torch.tensor([0.0, 2.0, 1.0]))
+    found, other, renderer = ask(presence, low_and_unsure(), unit(5), torch.tensor([0.0, 2.0, 1.0]))
+    assert other == 1
     assert torch.allclose(found[..., :HALF], torch.tensor(4.0)), "both answers say so"
     assert torch.allclose(found[..., HALF:], torch.tensor(-4 * WEIGHT)), "even odds, less what the other claims"
     assert [name for name, frames in renderer.asked if frames == EXCERPT_FRAMES] == [1, 2, 0], "the likeliest first"
@@ -73,31 +77,36 @@ def test_what_another_sound_claims_is_taken_from_the_unsure_part(presence: Prese
 def test_where_much_is_neither_the_other_answer_hardly_counts(presence: PresenceNet) -> None:
     described = low_and_unsure()
     described[..., HALF // 2 : HALF] = -4.0  # the other sound is not there either: a third one is
-    found, _ = ask(presence, described, unit(5), torch.tensor([0.0, 2.0, 1.0]))
+    found, _, _ = ask(presence, described, unit(5), torch.tensor([0.0, 2.0, 1.0]))
     assert torch.allclose(found, described, atol=0.2)
 
 
 def test_what_is_named_or_like_it_is_never_held_against_the_target(presence: PresenceNet) -> None:
     described = low_and_unsure()
-    _, renderer = ask(presence, described, torch.cat([unit(1), unit(2)]), torch.zeros(3))
+    _, _, renderer = ask(presence, described, torch.cat([unit(1), unit(2)]), torch.zeros(3))
     assert {name for name, _ in renderer.asked} == {0}
-    found, renderer = ask(presence, described, torch.eye(3, W), torch.zeros(3))
+    found, other, renderer = ask(presence, described, torch.eye(3, W), torch.zeros(3))
     assert found is described
+    assert other is None
     assert renderer.asked == []
 
 
 def test_nothing_is_asked_where_the_described_sound_is_not_there(presence: PresenceNet) -> None:
     described = torch.full((1, T, STFT_BINS), -4.0)
-    found, renderer = ask(presence, described, unit(5), torch.zeros(3))
+    found, other, renderer = ask(presence, described, unit(5), torch.zeros(3))
     assert found is described
+    assert other is None
     assert renderer.asked == []
 
 
 def test_the_counter_question_serves_both_operations_alike(
     tiny_model: HSM, make_sound: Callable[..., Audio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "contested", lambda *given: given[-1] - 2.0)
+    monkeypatch.setattr(pipeline, "contested", lambda *given: (given[-1] - 2.0, 1))
     sound = make_sound(3.0)
+    name = tiny_model.presence.names[1]
+    assert tiny_model.separate(sound, "extract the dog").others == (name,), "the visitor is told what was asked"
+    assert tiny_model.separate(sound, "extract the dog", SeparationOptions(competition=False)).others == ()
 
     def masks(competition: bool) -> list[np.ndarray]:
         options = SeparationOptions(hierarchy=False, competition=competition)

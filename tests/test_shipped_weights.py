@@ -10,6 +10,7 @@ import pytest
 
 from hsm import HSM, Audio, Instruction
 from hsm.evaluation.metrics import sdri
+from hsm.views.report import separation_json
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, sha256
 
 pytestmark = pytest.mark.skipif(
@@ -102,3 +103,9 @@ def test_asked_for_a_sound_it_comes_nearer_and_asked_for_the_other_it_does_not(m
     assert np.mean(right) > 0, told
     assert np.mean(removed) > 0, told
     assert np.mean(right) > np.mean(wrong) + 1, told
+
+
+def test_the_dog_in_the_rain_is_told_apart_from_the_rain_by_name(model: HSM) -> None:
+    separation = model.separate(Audio.load(ASSETS / "examples" / "rain_dog.flac"), "remove the dog barking")
+    assert separation.others == ("rain",)
+    assert separation_json(separation)["told_apart_from"] == ["rain"]

@@ -39,6 +39,7 @@ class PresenceNet(nn.Module):
         nn.init.constant_(self.rarity.bias, -4.0)  # most names are not there
         self.vocabulary: Tensor
         self.register_buffer("vocabulary", torch.zeros(config.names, text_width))
+        self.names = tuple(f"sound {i}" for i in range(config.names))  # those of the trained one are in its file
 
     def forward(self, heard: Tensor) -> Tensor:
         """Log-odds that each name sounds at any time.

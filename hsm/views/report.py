@@ -148,6 +148,7 @@ def separation_json(separation: Separation) -> dict[str, Any]:
         "rate_hz": mixture.rate_hz,
         "channels": mixture.channels,
         "renderer": separation.options.renderer,
+        "told_apart_from": list(separation.others),
         "attention_per_column": [round(float(share), 5) for share in attention_grid(separation).sum(1)],
         "column_s": COLUMN_SAMPLES / RATE_HZ,
         "events": [asdict(event) for event in find_events(separation)],
