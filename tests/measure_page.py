@@ -38,7 +38,7 @@ from hsm import Audio
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS_S = {"page usable": 3.0, "first sound": 3.0, "all pictures": 6.0}
 CLIP_S = 10.0
-PATIENCE_MS = 240_000
+PATIENCE_MS = 60_000
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LEAST_GROWTH_MB = 64  # what an allocator may keep; more in each round is a leak
 

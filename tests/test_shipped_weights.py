@@ -109,3 +109,8 @@ def test_the_dog_in_the_rain_is_told_apart_from_the_rain_by_name(model: HSM) -> 
     separation = model.separate(Audio.load(ASSETS / "examples" / "rain_dog.flac"), "remove the dog barking")
     assert separation.others == ("rain",)
     assert separation_json(separation)["told_apart_from"] == ["rain"]
+
+
+@pytest.mark.parametrize("sound", ["bell 0", "bell 1 1", "dog 3", "take 5"])
+def test_numbers_that_end_an_instruction_belong_to_the_sound(model: HSM, sound: str) -> None:
+    assert model.parse(f"extract the {sound}").description == sound

@@ -95,6 +95,6 @@ def run(seconds: float, model_name: str, threads: int) -> str:
     rows = [row("HSM, whole separation", ours), row("AudioSep's network", theirs)]
     compared = (
         f"{theirs['first_s'] / ours['first_s']:.1f} times faster, a second instruction "
-        f"{theirs['second_s'] / ours['second_s']:.1f} times; {ours['above_mb'] / theirs['above_mb']:.2f} of the memory."
+        f"{theirs['second_s'] / ours['second_s']:.1f} times; {ours['above_mb'] / theirs['above_mb']:.3f} of the memory."
     )
     return f"{table(head, rows)}\n\n{compared}"

@@ -106,8 +106,8 @@ def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tupl
         ]  # a full stop after a word says nothing about the word
         chances.append(sum(inside) / len(inside) if inside else 0.0)
     marked = [chance > 0.5 for chance in chances]
-    if len(words) > 1 and marked[-2] and words[-1][0].isdigit():
-        marked[-1] = True  # "bell 2": a number that ends the sentence belongs to what it follows
+    for i in range(1, len(words)):  # "bell 2": numbers that end the sentence belong to what they follow
+        marked[i] |= marked[i - 1] and all(word[0].isdigit() for word in words[i:])
     runs = _runs([word[0] for word in words], marked)
     sure = math.exp(sum(math.log(max(chance, 1 - chance)) for chance in chances) / len(chances))
     chosen: list[str] = []
