@@ -528,9 +528,9 @@ class HSM:
                 logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
                 if options.competition:
                     side = 1.0 - 2.0 * question.task  # the renderer finds the described sound, whatever the task
-                    heard_there = (one.frames, one.energy, one.present)
-                    asked = self.mask, self.presence
-                    found, other = contested(*asked, *heard_there, question.named, side * logits)
+                    found, other = contested(
+                        self.mask, self.presence, one.frames, one.energy, one.present, question.named, side * logits
+                    )
                     logits = side * found
                 fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
                 mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
