@@ -7,12 +7,12 @@ import json
 import sys
 from pathlib import Path
 
-from hsm.bulk import job_line
+from hsm.bulk import job_line, load_model
 from hsm.cluster import Cluster
 from hsm.errors import HSMError
 from hsm.instruction.language_model import add_options
 from hsm.jobs import find_jobs
-from hsm.pipeline import HSM
+from hsm.precision import PRECISIONS
 from hsm.records import OPERATIONS, RENDERERS
 from hsm.streaming import DEPTHS
 
@@ -33,7 +33,7 @@ def separate(chosen: argparse.Namespace) -> int:
     jobs = find_jobs(chosen.mixture, chosen.instruction, chosen.out, chosen.recursive)
     cluster = Cluster(chosen.ray) if chosen.ray else None
     device = "cpu" if cluster else chosen.device  # of a cluster's machines this one may be the only one without a GPU
-    model = HSM.load(chosen.weights, device, chosen.language_model, chosen.language_model_url)
+    model = load_model(chosen, device)
     if chosen.instruction is not None:
         model.parse(chosen.instruction)  # one that names no sound fails once, before any file
     failed = False
@@ -76,6 +76,14 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--weights", type=Path, help="weight folder; the bundled one where not given")
     command.add_argument("--device", default="cpu")
+    command.add_argument("--precision", choices=PRECISIONS, default="", help="of the networks; by default the faster")
+    command.add_argument(
+        "--compile",
+        action="store_const",
+        const="inductor",
+        default="",
+        help="compile the networks first: minutes, for a GPU and many hours of sound",
+    )
     command.add_argument(
         "--ray", metavar="ADDRESS", help="work on a Ray cluster: auto, HOST:PORT, or local for this machine's cores"
     )

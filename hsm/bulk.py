@@ -20,6 +20,18 @@ from hsm.streaming import FileProgress, separate_file
 from hsm.writing import part_name
 
 
+def load_model(chosen: argparse.Namespace, device: str) -> HSM:
+    """The model that a command line asks for, on a device."""
+    return HSM.load(
+        chosen.weights,
+        device,
+        chosen.language_model,
+        chosen.language_model_url,
+        precision=chosen.precision,
+        compiler=chosen.compile,
+    )
+
+
 def job_line(job: Job, chosen: argparse.Namespace, model: HSM) -> dict[str, Any]:
     """Do one job, or find it done by an earlier run.
 

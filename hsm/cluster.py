@@ -17,10 +17,9 @@ from typing import Any
 
 import torch
 
-from hsm.bulk import job_line
+from hsm.bulk import job_line, load_model
 from hsm.errors import HSMError
 from hsm.jobs import Job
-from hsm.pipeline import HSM
 
 MOST_BLOCKS = 10_000  # of the list of jobs; up to so many jobs are handed out one by one
 
@@ -35,7 +34,7 @@ class Worker:
 
     def __init__(self, jobs: list[Job], chosen: argparse.Namespace) -> None:
         self.jobs, self.chosen = jobs, chosen
-        self.model = HSM.load(chosen.weights, chosen.device, chosen.language_model, chosen.language_model_url)
+        self.model = load_model(chosen, chosen.device)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         """The line of the job whose number a row holds, as JSON."""

@@ -9,11 +9,11 @@ the dog. It tells less the more of the mixture is neither: then a third sound is
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+
 from torch import Tensor
 
-from hsm.models.mask_renderer import MaskRenderer
-from hsm.models.presence import ALIKE, PresenceNet
+from hsm.models.presence import ALIKE
 
 CANDIDATES = 4
 EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
@@ -23,8 +23,8 @@ UNEXPLAINED = 0.25  # share of the energy in neither answer at which the other o
 
 
 def contested(
-    renderer: MaskRenderer,
-    presence: PresenceNet,
+    ask: Callable[[Tensor, Tensor], Tensor],
+    vocabulary: Tensor,
     heard: Tensor,
     energy: Tensor,
     present: Tensor,
@@ -34,8 +34,8 @@ def contested(
     """Log-odds of the described sound after the counter-question.
 
     Args:
-        renderer: is asked.
-        presence: knows the names.
+        ask: gives the log-odds (K, T, F) of descriptions (K, W) in what is heard (1, T, C), text alone.
+        vocabulary: (V, W) sentence embeddings of the names that may be asked for.
         heard: (1, T, C) from `MaskRenderer.hear`.
         energy: (T, F) of the mixture, sums to 1.
         present: (V,) log-odds from `PresenceNet`.
@@ -48,27 +48,20 @@ def contested(
     mask = described[0].sigmoid()  # (T, F)
     share = float((mask.square() * energy).sum())
     clear = min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
-    allowed = (presence.vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
+    allowed = (vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
     if clear == 0.0 or len(allowed) == 0:
         return described, None
     names = allowed[present[allowed].argsort(descending=True)[:CANDIDATES]]
-    candidates = presence.vocabulary[names]  # (K, W)
+    candidates = vocabulary[names]  # (K, W)
     first = _most_doubtful(mask, energy)
     excerpt = slice(first, first + EXCERPT_FRAMES)
-    others = _ask(renderer, heard[:, excerpt], candidates).sigmoid()  # (K, frames, F)
+    others = ask(heard[:, excerpt], candidates).sigmoid()  # (K, frames, F)
     claims = ((others * (1 - mask[excerpt])).square() * energy[excerpt]).sum((1, 2))  # (K,)
     strongest = int(claims.argmax())
-    other = _ask(renderer, heard, candidates[strongest : strongest + 1])  # (1, T, F)
+    other = ask(heard, candidates[strongest : strongest + 1])  # (1, T, F)
     neither = float(((1 - mask - other[0].sigmoid()).clamp_min(0) * energy).sum())
     weight = WEIGHT * clear * max(0.0, 1 - neither / UNEXPLAINED)
     return (1 - weight) * described - weight * other, int(names[strongest]) if weight else None
-
-
-def _ask(renderer: MaskRenderer, heard: Tensor, sentences: Tensor) -> Tensor:
-    """Log-odds (K, T, F) of K descriptions, text alone."""
-    task = torch.zeros(len(sentences), dtype=torch.long, device=heard.device)
-    asked: Tensor = renderer(heard.expand(len(sentences), -1, -1), sentences, task, None)
-    return asked
 
 
 def _most_doubtful(mask: Tensor, energy: Tensor) -> int:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from hsm.audio import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_COLUMNS, RATE_HZ, pad_to_multiple
 from hsm.stream import Stream
+
+Item = TypeVar("Item")
 
 OVERLAP_COLUMNS = 8  # 1.28 s
 
@@ -78,6 +82,13 @@ def cut(pieces: Iterable[Tensor], columns: int) -> Iterator[tuple[Window, Tensor
     stream = Stream(pieces, 0)
     for window in windows(columns):
         yield window, pad_to_multiple(stream.read(window.samples.start, window.samples.stop), COLUMN_SAMPLES)
+
+
+def together(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items in order, each read when it is asked for; the last may be shorter."""
+    stream = iter(items)
+    while group := list(islice(stream, size)):
+        yield group
 
 
 class CrossFade:

@@ -39,7 +39,7 @@ from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
 from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
-from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut
+from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut, together
 from hsm.models import NETWORKS, build_modules
 from hsm.models.audiomae import AudioMAE
 from hsm.models.codec import Codec
@@ -51,6 +51,7 @@ from hsm.models.resunet import AudioSep
 from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
 from hsm.models.sound_encoder import SoundEncoder
 from hsm.native_rate import apply_mask
+from hsm.precision import Precision, chosen_precision, to_bfloat16, widen_at_use
 from hsm.records import OPERATIONS, Audio, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
 from hsm.text import TextEncoder, load_text_encoder
@@ -61,6 +62,8 @@ CARRY = 0.5  # share of the window before in a window's Ĝ, so that the target d
 # What a renderer alone needs: loaded when first used, and a weight folder may lack it.
 OWN_NETWORKS: dict[Renderer, tuple[str, ...]] = {"mask": (), "codec": ("codec", "decoder"), "audiosep": ("audiosep",)}
 LATER = tuple(name for networks in OWN_NETWORKS.values() for name in networks)
+WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}  # on a CPU four of them gain no more than two, and take more memory
+SELDOM_USED = ("audiomae", "q_audio", "global_separator", "local_separator")  # networks that a window asks but once
 TELL_FRAMES = 25  # frames drawn between two reports
 Progress = Callable[[str, float], None]
 
@@ -245,6 +248,8 @@ class HSM:
         weights_info: name, file, checksum and training of each weight file.
         missing: networks that one renderer alone needs and that were never trained.
         fetch: loads a network that `modules` lacks, by name, when it is first used.
+        precision: of the networks' products; all that leaves them is float32.
+        compiler: see `load`.
     """
 
     def __init__(
@@ -258,13 +263,20 @@ class HSM:
         weights_info: dict[str, Any],
         missing: tuple[str, ...] = (),
         fetch: Callable[[str], nn.Module] | None = None,
+        precision: Precision = "float32",
+        compiler: str = "",
     ) -> None:
         for module in modules.values():
             module.to(device).eval().requires_grad_(False)
+        if precision == "bfloat16":
+            for module in modules.values():
+                to_bfloat16(module)
         text.module.to(device)
         self.config, self.modules, self.text, self.parser = config, modules, text, parser
         self.bank, self.device, self.weights_info, self.missing = bank, device, weights_info, missing
-        self._fetch = fetch
+        self._fetch, self.precision, self._compiler = fetch, precision, compiler
+        self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self.windows_at_once = WINDOWS_AT_ONCE.get(device.type, 1)
         self.sound_encoder: SoundEncoder = modules["sound_encoder"]  # type: ignore[assignment]
         self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
@@ -301,6 +313,8 @@ class HSM:
         language_model: str = "",
         language_model_url: str = "",
         codec: str = "",
+        precision: str = "",
+        compiler: str = "",
     ) -> HSM:
         """Load weights.
 
@@ -312,18 +326,23 @@ class HSM:
             language_model_url: of the endpoint that serves it; loaded by name or path where not given.
             codec: a public codec instead of ours, see `hsm.codecs`; the decoder must have been trained on
                 its tokens.
+            precision: "float32" or "bfloat16"; the faster one of the device where not given.
+            compiler: backend of `torch.compile`, such as "inductor", which takes minutes before the first answer;
+                none where not given.
 
         Returns:
             The model, ready to separate.
 
         Raises:
-            HSMError: a missing, damaged or unfitting weight file, or a device that is not there.
+            HSMError: a missing, damaged or unfitting weight file, or a device or precision that is not there.
         """
         try:
             chosen = torch.device(device)
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError) as error:
             raise HSMError(f'device: got {device!r}, which is not to be had here ({error}); try "cpu".') from error
+        computing = chosen_precision(precision, chosen)
+        narrow = SELDOM_USED if chosen.type == "cpu" and computing == "float32" else ()
         folder = WeightFolder.open(weights if weights is not None else BUNDLED)
         config = config_from_dict(folder.manifest["config"])
         missing = tuple(name for name in LATER if name not in folder and not (codec and name == "codec"))
@@ -331,11 +350,14 @@ class HSM:
         def fetch(name: str) -> nn.Module:
             if name == "codec" and codec:
                 return _fitting(load_codec(codec), config)
-            module = build_modules(config, (name,))[name]
+            with torch.device("cpu" if name in LATER else "meta"):
+                module = build_modules(config, (name,))[name]
             if name == "decoder" and codec:
                 module.lattice = None  # type: ignore[assignment]
             if name not in missing:
-                folder.load_into(name, module)
+                folder.load_into(name, module, half=name in narrow)
+            if name in narrow:
+                widen_at_use(module)
             return module
 
         modules = {name: fetch(name) for name in NETWORKS if name not in LATER}
@@ -357,11 +379,13 @@ class HSM:
             folder.manifest["files"],
             missing,
             fetch,
+            computing,
+            compiler,
         )
 
     @staticmethod
     def untrained(config: Config, seed: int = 0) -> HSM:
-        """A system with random weights: nothing learnt, the same work and the same memory.
+        """A system with random weights in float32: nothing learnt, the same work.
 
         Args:
             config: sizes.
@@ -428,25 +452,50 @@ class HSM:
         Yields:
             What does not depend on the instruction, window by window.
         """
-        for window, samples in pieces:
-            share = window.first / columns
+        for group in together(pieces, self.windows_at_once):
+            share = group[0][0].first / columns
             with watch.stage("local features", share):
-                gain = working_gain(samples)  # (1,)
-                piece = (samples * gain).to(self.device)  # (S,)
-                local, cells = self._local(piece)  # (1, P, D), (1, cells in time, 12, E)
-                magnitude = stft(piece[None]).abs()  # (1, T, F)
-                frames = self.mask.hear(magnitude, cells)  # (1, T, C)
-                energy = magnitude[0].square()
-                energy /= energy.sum().clamp_min(1e-12)
-                present = self.presence(frames)[0]  # (V,)
+                samples = torch.stack([samples for _, samples in group])  # (B, S)
+                gain = working_gain(samples)  # (B, 1)
+                waves = (samples * gain).to(self.device)
+                local, cells = self._local(waves)  # (B, P, D), (B, cells in time, 12, E)
+                magnitude = stft(waves).abs()  # (B, T, F)
+                frames = self._run(self.mask.hear, magnitude, cells)  # (B, T, C)
+                energy = magnitude.square()
+                energy /= energy.sum((1, 2), keepdim=True).clamp_min(1e-12)
+                present = self._run(self.presence, frames)  # (B, V)
             with watch.stage("global features", share):
-                heard = Heard(window, frames, local, self.q_audio.audio(local), gain, energy, present)
-            yield heard
+                whole = self._run(self.q_audio.audio, local)  # (B, D)
+            for i, (window, _) in enumerate(group):
+                one = slice(i, i + 1)
+                yield Heard(window, frames[one], local[one], whole[one], gain[i], energy[i], present[i])
 
-    def _local(self, piece: Tensor) -> tuple[Tensor, Tensor]:
-        """S (1, P, D) and the sound encoder's cells (1, cells in time, 12, E) of a window (S,)."""
-        cells = self.sound_encoder(piece[None])
-        return self.audiomae(log_mel(piece[None]), cells), cells
+    def _local(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """S (B, P, D) and the sound encoder's cells (B, cells in time, 12, E) of windows (B, S)."""
+        cells = self._run(self.sound_encoder, waves)
+        return self._run(self.audiomae, log_mel(waves), cells), cells
+
+    def _run(self, network: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """What a network makes of its inputs; float32."""
+        with self._computing():
+            return self._ready(network)(*inputs).float()
+
+    def _computing(self) -> torch.autocast:
+        """In which networks work in the model's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _ready(self, network: Callable[..., Any]) -> Callable[..., Any]:
+        """The network, compiled where asked for, at its first use."""
+        if not self._compiler:
+            return network
+        if network not in self._compiled:
+            self._compiled[network] = torch.compile(network, backend=self._compiler)
+        return self._compiled[network]
+
+    def _ask(self, heard: Tensor, sentences: Tensor) -> Tensor:
+        """Log-odds (K, T, F) of K descriptions (K, W) in what is heard (1, T, C), text alone."""
+        task = torch.zeros(len(sentences), dtype=torch.long, device=self.device)
+        return self._run(self.mask, heard.expand(len(sentences), -1, -1), sentences, task, None)
 
     @torch.inference_mode()
     def question(self, instruction: str | Instruction, options: SeparationOptions) -> Question:
@@ -464,7 +513,7 @@ class HSM:
         """
         wish = self._understand(instruction, options)
         features = self.text.encode([wish.description])
-        caption = self.q_audio.text(features)  # (1, L, D)
+        caption = self._run(self.q_audio.text, features)  # (1, L, D)
         named = features.sentence()  # (1, W)
         if len(wish.descriptions) > 1:
             named = torch.cat([named, self.text.encode(list(wish.descriptions)).sentence()])
@@ -503,41 +552,66 @@ class HSM:
         local = CrossFade(columns, PATCH_BANDS * self.config.audiomae.width)
         level = CrossFade(columns, 1)
         carried: Tensor | None = None
-        for one, true in zip(heard, repeat(None) if local_target is None else local_target, strict=False):
-            window = one.window
-            share = window.first / columns
-            ends = window.first + window.count == columns
-            edges = (window.first == 0, ends)
+        beside = repeat(torch.empty(0)) if local_target is None else local_target
+        for group in together(zip(heard, beside, strict=False), self.windows_at_once):
+            size = len(group)
+            share = group[0][0].window.first / columns
+            condition = question.condition.expand(size)
+            guides: list[Tensor] = []  # Ĝ (1, D) of each window
             with watch.stage("global separation", share):
                 if global_target is None:
-                    predicted = self.h1(one.global_feature, question.condition)  # Ĝ (1, D)
-                    carried = predicted if carried is None else CARRY * carried + (1 - CARRY) * predicted
+                    for predicted in self._run(self.h1, torch.cat([one.global_feature for one, _ in group]), condition):
+                        fresh = predicted[None]  # (1, D)
+                        carried = fresh if carried is None else CARRY * carried + (1 - CARRY) * fresh
+                        guides.append(carried)
                 else:
-                    carried = global_target
+                    guides = [global_target] * size
+                whole = torch.cat(guides)  # (B, D)
             with watch.stage("local separation", share):
-                separated = self.h2(one.local, carried, question.condition, every_layer=True)  # Ŝ (1, P, D)
-                by_column = rearrange(separated.layers[0], "l h (c f) -> c (l h f)", f=PATCH_BANDS)
+                local_mixture = torch.cat([one.local for one, _ in group])  # (B, P, D)
+                with self._computing():
+                    separated = self._ready(self.h2)(local_mixture, whole, condition, every_layer=True)
+                found = separated.local.float()  # Ŝ (B, P, D)
+                guide = found if local_target is None else torch.cat([true for _, true in group])
+            with watch.stage("render", share):
+                heard_frames = torch.cat([one.frames for one, _ in group])  # (B, T, C)
+                sentence, task = question.sentence.expand(size, -1), question.task.expand(size)
+                guidance = Guidance(whole, guide) if options.hierarchy else None
+                logits = self._run(self.mask, heard_frames, sentence, task, guidance)  # (B, T, F)
+                decided = [self._decided(one, logits[i], question, options) for i, (one, _) in enumerate(group)]
+            for i, (one, _) in enumerate(group):
+                window = one.window
+                ends = window.first + window.count == columns
+                edges = (window.first == 0, ends)
+                kept, other = decided[i]
+                mask.add(window.first_frame, kept, OVERLAP_COLUMNS * FRAMES_PER_COLUMN, *edges)
+                by_column = rearrange(separated.layers[i], "l h (c f) -> c (l h f)", f=PATCH_BANDS)
                 attention.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, layers * heads * 8)
-                guide = separated.local if true is None else true
-                by_column = rearrange(guide[0], "(c f) d -> c (f d)", f=PATCH_BANDS)
+                by_column = rearrange(guide[i], "(c f) d -> c (f d)", f=PATCH_BANDS)
                 local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)  # (columns, 8 * D)
                 level.add(window.first, (1 / one.gain).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
-            other = None
-            with watch.stage("render", share):
-                guidance = Guidance(carried, guide) if options.hierarchy else None
-                logits = self.mask(one.frames, question.sentence, question.task, guidance)  # (1, T, F)
-                if options.competition:
-                    side = 1.0 - 2.0 * question.task  # the renderer finds the described sound, whatever the task
-                    found, other = contested(
-                        self.mask, self.presence, one.frames, one.energy, one.present, question.named, side * logits
-                    )
-                    logits = side * found
-                fade = OVERLAP_COLUMNS * FRAMES_PER_COLUMN
-                mask.add(window.first_frame, logits[0].sigmoid().cpu(), fade, *edges)
-            done = window.next_first(columns)
-            kept = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
-            tracks = attention.take(done), carried, local.take(done), level.take(done)
-            yield Answer(window, kept, *tracks, ends, "" if other is None else self.presence.names[other])
+                done = window.next_first(columns)
+                joined = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
+                tracks = attention.take(done), guides[i], local.take(done), level.take(done)
+                yield Answer(window, joined, *tracks, ends, other)
+
+    def _decided(
+        self, one: Heard, logits: Tensor, question: Question, options: SeparationOptions
+    ) -> tuple[Tensor, str]:
+        """The target's mask (T, F) in [0, 1] of a window, and the sound that it was held against, "" for none.
+
+        Args:
+            one: the window.
+            logits: (T, F) of the target as the renderer gave them.
+            question: what was asked.
+            options: whether another sound is asked for too.
+        """
+        if not options.competition:
+            return logits.sigmoid().cpu(), ""
+        side = 1.0 - 2.0 * question.task  # the renderer finds the described sound, whatever the task
+        heard = one.frames, one.energy, one.present
+        found, other = contested(self._ask, self.presence.vocabulary, *heard, question.named, side * logits[None])
+        return (side * found[0]).sigmoid().cpu(), "" if other is None else self.presence.names[other]
 
     @torch.inference_mode()
     def rival_answer(
@@ -728,7 +802,8 @@ class HSM:
             )
         pieces = cut([to_model_rate(audio)], columns)
         return (
-            self._local((s * one.gain).to(self.device))[0] for (_, s), one in zip(pieces, listened.heard, strict=True)
+            self._local((s * one.gain).to(self.device)[None])[0]
+            for (_, s), one in zip(pieces, listened.heard, strict=True)
         )
 
     def global_feature(self, audio: Audio) -> np.ndarray:

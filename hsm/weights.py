@@ -67,8 +67,8 @@ class WeightFolder:
     def __contains__(self, name: str) -> bool:
         return name in self.manifest["files"]
 
-    def state(self, name: str) -> dict[str, Tensor]:
-        """Tensors of one file, float32, after its checksum was compared.
+    def state(self, name: str, half: bool = False) -> dict[str, Tensor]:
+        """Tensors of one file after its checksum was compared: float32, or as the file has them where `half`.
 
         Raises:
             HSMError: naming the file that is missing, damaged or not in the manifest.
@@ -89,19 +89,25 @@ class WeightFolder:
             )
         try:
             return {
-                key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()
+                key: value.clone() if half or not value.is_floating_point() else value.float()
+                for key, value in load_file(path).items()  # maps the file, which may be replaced later
             }
         except SafetensorError as error:
             raise HSMError(f"weights: {path} is not a safetensors file ({error}); fetch it again.") from error
 
-    def load_into(self, name: str, module: nn.Module) -> None:
-        """Load one file into a network, strictly.
+    def load_into(self, name: str, module: nn.Module, half: bool = False) -> None:
+        """Load one file into a network, strictly; it may be on the meta device, so that nothing is drawn first.
+
+        Args:
+            name: of the network.
+            module: the network; it takes over the tensors.
+            half: as in `state`.
 
         Raises:
             HSMError: as `state`, or names or shapes that do not fit the network.
         """
         try:
-            module.load_state_dict(self.state(name))
+            module.load_state_dict(self.state(name, half), assign=True)
         except RuntimeError as error:
             raise HSMError(
                 f"weights: {self.path / self.manifest['files'][name]['file']} does not fit the network {name!r} "

@@ -14,6 +14,7 @@ from tiny_weights import save_tiny
 from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
 from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S, istft, stft, working_gain
 from hsm.pipeline import STAGES, Stopwatch
+from hsm.records import Renderer
 
 MakeSound = Callable[..., Audio]
 ASKED = "extract the dog barking"
@@ -98,6 +99,26 @@ def test_a_longer_sound_has_attention_over_all_of_it(tiny_model: HSM, make_sound
     assert found.mask.shape == (24 * RATE_HZ // 512 + 1, 513)
     assert found.mask.min() >= 0
     assert found.mask.max() <= 1
+
+
+@pytest.mark.parametrize("renderer", ["mask", "codec"])
+def test_windows_heard_and_asked_together_are_those_heard_and_asked_one_by_one(
+    make_sound: MakeSound, renderer: Renderer
+) -> None:
+    model, mixture = HSM.tiny(), make_sound(42.0)  # five windows
+    found = {}
+    for size in (1, 2, 16):
+        model.windows_at_once = size
+        found[size] = model.separate(mixture, ASKED, SeparationOptions(renderer=renderer))
+    for size in (2, 16):
+        np.testing.assert_allclose(found[size].mask, found[1].mask, atol=1e-5)
+        np.testing.assert_allclose(found[size].attention_layers, found[1].attention_layers, atol=1e-6)
+        np.testing.assert_allclose(found[size].global_target, found[1].global_target, atol=1e-5)
+        assert found[size].others == found[1].others
+    told = HSM.tiny().separate(mixture, ASKED, local_target=make_sound(42.0, seed=3))
+    model.windows_at_once = 3
+    again = model.separate(mixture, ASKED, local_target=make_sound(42.0, seed=3))
+    np.testing.assert_allclose(again.mask, told.mask, atol=1e-5)
 
 
 def test_stages_are_reported_in_their_order(tiny_model: HSM, make_sound: MakeSound) -> None:

@@ -1,11 +1,27 @@
-"""bfloat16 is used only where the machine has instructions for it."""
+"""bfloat16 is used only where the machine has instructions for it, and changes next to nothing."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from hsm.precision import has_bfloat16, mixed_precision
+from hsm import HSM, Audio, HSMError, SeparationOptions, precision
+from hsm.models.layers import TransformerBlock
+from hsm.precision import (
+    best_precision,
+    chosen_precision,
+    has_bfloat16,
+    mixed_precision,
+    to_bfloat16,
+    widen_at_use,
+)
+from hsm.records import Renderer
+from tests.tiny_weights import save_tiny
 
 CPU = torch.device("cpu")
 
@@ -25,3 +41,73 @@ def test_a_cpu_without_them_stays_in_single_precision(monkeypatch: pytest.Monkey
 
 def test_a_gpu_always_has_it() -> None:
     assert has_bfloat16(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("seconds_in_bfloat16", "wanted"), [(0.5, "bfloat16"), (0.9, "float32")])
+def test_a_cpu_that_has_bfloat16_uses_it_where_a_product_gains_by_it(
+    monkeypatch: pytest.MonkeyPatch, seconds_in_bfloat16: float, wanted: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(precision, "_product_s", lambda dtype: seconds_in_bfloat16 if dtype == torch.bfloat16 else 1.0)
+    best_precision.cache_clear()
+    assert best_precision(CPU) == wanted
+    best_precision.cache_clear()
+
+
+def test_the_best_precision_of_other_devices_needs_no_trial() -> None:
+    assert best_precision(torch.device("cuda")) == "bfloat16"
+    assert best_precision(torch.device("mps")) == "float32"
+
+
+def test_a_precision_is_taken_by_name_and_an_unknown_one_refused() -> None:
+    assert chosen_precision("bfloat16", CPU) == "bfloat16"
+    assert chosen_precision("", CPU) == best_precision(CPU)
+    with pytest.raises(HSMError, match="precision: got 'float16'; wanted 'float32' or 'bfloat16'"):
+        chosen_precision("float16", CPU)
+
+
+def test_matrices_widened_at_use_give_the_very_values_of_those_widened_at_once() -> None:
+    torch.manual_seed(0)
+    block, x = TransformerBlock(32, 2).half(), torch.randn(1, 5, 32)
+    held = copy.deepcopy(block)
+    widen_at_use(held)
+    assert torch.equal(held(x), block.float()(x))
+    size = {name: p.element_size() for name, p in held.named_parameters() if p.ndim == 2}
+    assert set(size.values()) == {2}
+    assert len(size) == 6, "query, key, value, out and two of the feed-forward"
+
+
+def test_a_network_held_in_bfloat16_computes_what_autocast_computes() -> None:
+    torch.manual_seed(0)
+    block, x = TransformerBlock(32, 2).requires_grad_(False), torch.randn(1, 5, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        wanted = block(x)
+        to_bfloat16(block)
+        assert torch.equal(block(x), wanted)
+    assert block.feed[0].weight.dtype == torch.bfloat16
+    assert block.feed_norm.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("renderer", ["mask", "codec", "audiosep"])
+def test_a_model_in_bfloat16_separates_nearly_as_in_single_precision(
+    tmp_path: Path, make_sound: Callable[..., Audio], renderer: Renderer
+) -> None:
+    folder, options = save_tiny(tmp_path), SeparationOptions(renderer=renderer)
+    single, half = (
+        HSM.load(folder, precision=name).separate(make_sound(12.0), "extract the dog", options)
+        for name in ("float32", "bfloat16")
+    )
+    assert half.target.samples.dtype == half.attention.dtype == half.global_target.dtype == np.float32
+    assert np.abs(half.mask - single.mask).max() < 0.02
+    assert not np.array_equal(half.mask, single.mask)
+    if renderer != "codec":  # which draws tokens: a hair's difference may turn one
+        np.testing.assert_allclose(half.target.samples + half.residual.samples, single.mixture.samples, atol=1e-6)
+
+
+def test_compiled_networks_separate_alike(tmp_path: Path, make_sound: Callable[..., Audio]) -> None:
+    folder, mixture = save_tiny(tmp_path), make_sound(2.0)
+    plain, compiled = (
+        HSM.load(folder, precision="float32", compiler=name).separate(mixture, "extract the dog")
+        for name in ("", "aot_eager")
+    )
+    np.testing.assert_allclose(compiled.mask, plain.mask, atol=1e-5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hsm import HSM, Audio, Instruction
-from hsm.evaluation.metrics import sdri
+from hsm.evaluation.metrics import sdr, sdri
 from hsm.views.report import separation_json
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, sha256
 
@@ -29,7 +29,7 @@ def folder() -> WeightFolder:
 
 @pytest.fixture(scope="module")
 def model() -> HSM:
-    return HSM.load()
+    return HSM.load(precision="float32")
 
 
 def test_the_manifest_lists_every_file_and_its_checksum_is_right(folder: WeightFolder) -> None:
@@ -109,6 +109,14 @@ def test_the_dog_in_the_rain_is_told_apart_from_the_rain_by_name(model: HSM) -> 
     separation = model.separate(Audio.load(ASSETS / "examples" / "rain_dog.flac"), "remove the dog barking")
     assert separation.others == ("rain",)
     assert separation_json(separation)["told_apart_from"] == ["rain"]
+
+
+def test_bfloat16_makes_no_difference_that_could_be_heard(model: HSM) -> None:
+    mixture = Audio.load(ASSETS / "examples" / "rain_dog.flac")
+    half = HSM.load(precision="bfloat16").separate(mixture, "remove the dog barking")
+    whole = model.separate(mixture, "remove the dog barking")
+    assert half.others == whole.others
+    assert sdr(whole.target.samples[0], half.target.samples[0]) > 30
 
 
 @pytest.mark.parametrize("sound", ["bell 0", "bell 1 1", "dog 3", "take 5"])

@@ -39,6 +39,16 @@ def test_saved_weights_load_strictly_and_to_half_precision(tmp_path: Path) -> No
     assert folder.manifest["licence"] == LICENCE
 
 
+def test_weights_can_stay_in_half_precision_and_do_not_hang_on_their_file(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    found = WeightFolder.open(tmp_path).state("net", half=True)
+    before = {key: value.clone() for key, value in found.items()}
+    path.write_bytes(bytes(path.stat().st_size))
+    for key, value in found.items():
+        assert value.dtype == torch.float16
+        assert torch.equal(value, before[key])
+
+
 def test_the_checksum_is_the_standard_one(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -143,7 +153,7 @@ def whole_folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: HSM) -> P
 def test_a_whole_model_saved_and_loaded_separates_as_before(
     whole_folder: Path, tiny_model: HSM, make_sound: MakeSound
 ) -> None:
-    loaded = HSM.load(whole_folder)
+    loaded = HSM.load(whole_folder, precision="float32")
     assert loaded.config == tiny_model.config
     assert loaded.bank.classes == tiny_model.bank.classes
     assert set(loaded.weights_info) == {*tiny_model.modules, "bank"}

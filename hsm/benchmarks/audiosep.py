@@ -38,7 +38,7 @@ def measure(system: str, seconds: float, model_name: str) -> dict[str, Any]:
     if system == "audiosep":
         config = ResUNetConfig()
         network = ResUNet(config).eval().requires_grad_(False)
-        weights = sum(p.numel() for p in network.parameters())
+        weights = sum(p.nbytes for p in network.parameters())
         wave, description = torch.from_numpy(clip.samples), torch.randn(1, config.condition_width)
 
         def first() -> torch.Tensor:
@@ -50,7 +50,7 @@ def measure(system: str, seconds: float, model_name: str) -> dict[str, Any]:
     else:
         model = load(model_name)
         networks = [*model.modules.values(), model.text.module]
-        weights = sum(p.numel() for module in networks for p in module.parameters())
+        weights = sum(p.nbytes for module in networks for p in module.parameters())
         first_s = fastest_s(lambda: model.separate(clip, "extract the dog barking"), RUNS)
         listened = model.listen(clip)
         second_s = fastest_s(lambda: model.separate(listened, "remove the rain"), RUNS)
@@ -59,7 +59,7 @@ def measure(system: str, seconds: float, model_name: str) -> dict[str, Any]:
         "first_s": first_s,
         "second_s": second_s,
         "above_mb": above_mb,
-        "working_mb": above_mb - 4 * weights / 1e6,
+        "working_mb": above_mb - weights / 1e6,
     }
 
 

@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         if load is None:
             from hsm import HSM
 
-            load = HSM.load
+            def load(weights: Path | None, device: str) -> HSM:  # figures do not depend on the machine
+                return HSM.load(weights, device, precision="float32")
+
         if options.benchmark == "instructions":
             model = load(options.weights, options.device)
             torch.set_num_threads(options.threads or 1)

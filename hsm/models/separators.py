@@ -26,6 +26,10 @@ class TextCondition(NamedTuple):
     mask: Tensor
     task: Tensor
 
+    def expand(self, size: int) -> TextCondition:
+        """One condition (B = 1) for several examples."""
+        return TextCondition(*(part.expand(size, *part.shape[1:]) for part in self))
+
 
 class _Separator(nn.Module):
     """What both share: projections of the condition and a stack of blocks."""

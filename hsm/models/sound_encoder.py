@@ -77,8 +77,12 @@ class SoundEncoder(nn.Module):
         for narrow, wide in pairwise(widths):
             self.convolutions.append(nn.Conv2d(narrow, wide, 3, padding=1))
             self.convolutions.append(nn.Conv2d(wide, wide, 3, padding=1))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._channels_last()
+        self.register_load_state_dict_post_hook(lambda module, _: module._channels_last())  # type: ignore[no-untyped-call]
         self.requires_grad_(False)
+
+    def _channels_last(self) -> None:
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, wave: Tensor) -> Tensor:
         """Features of cells of 0.186 s by 8 mel bands.
