@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, SeparationOptions, precision
 from hsm.models.layers import TransformerBlock
@@ -21,7 +22,6 @@ from hsm.precision import (
     widen_at_use,
 )
 from hsm.records import Renderer
-from tests.tiny_weights import save_tiny
 
 CPU = torch.device("cpu")
 

@@ -29,6 +29,14 @@ def test_both_systems_are_measured_alike(system: str, monkeypatch: pytest.Monkey
     assert found["first_s"] > 0
 
 
+def test_a_choice_is_measured_with_the_bundled_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--seconds", "0.5", "--windows", "2", "--precision", "float32", "--threads", "1"]
+    assert main(["choices", "--alone", *asked]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"first_s", "rtf", "peak_mb"}
+    assert min(found.values()) > 0
+
+
 def test_a_windows_operations_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compute", "--alone", "--config", "tiny", "--threads", "1"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from hsm.benchmarks import audiosep, compute, long_audio, many_files, start_up
+from hsm.benchmarks import audiosep, choices, compute, long_audio, many_files, start_up
 from hsm.benchmarks.measuring import MODELS, machine
 from hsm.config import CONFIGS
 from hsm.errors import HSMError
+from hsm.precision import PRECISIONS
 from hsm.readme import insert
 
 CLIP_S = 10.0
@@ -40,6 +41,12 @@ def _arguments() -> argparse.ArgumentParser:
     command.add_argument("--system", choices=audiosep.SYSTEMS, default="hsm", help="with --alone")
     command = add("compute", "cost of a second of sound, and the share of the machine's matrix product rate")
     command.add_argument("--config", choices=sorted(CONFIGS), nargs="+", default=["small", "paper"])
+    command = add("choices", "precision, windows at once and compilation; on a GPU with --device cuda")
+    command.add_argument("--seconds", type=float, default=choices.SECONDS, help="length of the clip")
+    command.add_argument("--device", choices=sorted(choices.CHOICES), default="cpu")
+    command.add_argument("--precision", choices=PRECISIONS, default="float32", help="with --alone")
+    command.add_argument("--windows", type=int, default=1, help="with --alone")
+    command.add_argument("--compiler", default="", help="with --alone")
     add("start_up", "from a cold start to the first answer")
     command = add("many_files", "files of all kinds, some broken, with a kill in the middle")
     command.add_argument("--count", type=int, default=many_files.COUNT, help="files in all")
@@ -53,6 +60,9 @@ def _measure(chosen: argparse.Namespace) -> dict[str, Any]:
         return long_audio.measure(chosen.seconds[0], chosen.model)
     if chosen.name == "audiosep":
         return audiosep.measure(chosen.system, chosen.seconds, chosen.model)
+    if chosen.name == "choices":
+        asked = chosen.precision, chosen.windows, chosen.compiler
+        return choices.measure(chosen.seconds, chosen.device, *asked)
     if chosen.name == "compute":
         return compute.measure(chosen.config[0])
     if chosen.name == "start_up":
@@ -66,6 +76,8 @@ def _run(chosen: argparse.Namespace) -> str:
         return long_audio.run(lengths_s, chosen.model, chosen.threads)
     if chosen.name == "audiosep":
         return audiosep.run(chosen.seconds, chosen.model, chosen.threads)
+    if chosen.name == "choices":
+        return choices.run(chosen.seconds, chosen.device, chosen.threads)
     if chosen.name == "compute":
         return compute.run(chosen.config, chosen.threads)
     if chosen.name == "start_up":
