@@ -16,7 +16,7 @@ from hsm.instruction.language_model import with_language_model
 
 @pytest.fixture(autouse=True)
 def _tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HSM, "load", staticmethod(lambda *_: HSM.tiny()))
+    monkeypatch.setattr(HSM, "load", staticmethod(lambda *_, **__: HSM.tiny()))
 
 
 def noise(path: Path, rate_hz: int = 16_000, channels: int = 1) -> Path:
@@ -124,7 +124,7 @@ def test_a_result_of_another_file_is_not_overwritten(tmp_path: Path, capsys: pyt
     assert "choose another folder" in str(lines_of(capsys)[1]["error"])
 
 
-def load_with_language_model(*given: str) -> HSM:
+def load_with_language_model(*given: str, **_: str) -> HSM:
     """The tiny model with the parser that the command line asked for."""
     _, _, name, url = given
     model = HSM.tiny()
@@ -157,3 +157,17 @@ def test_an_instruction_that_is_not_english_is_told_in_the_line(
         command.main(["separate", str(noise(tmp_path / "a.wav")), "entferne den Hund bitte", "-o", str(tmp_path)]) == 0
     )
     assert "German" in str(lines_of(capsys)[0]["note"])
+
+
+def test_precision_and_compiler_reach_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, str]] = []
+
+    def load(*_: str, **given: str) -> HSM:
+        seen.append(given)
+        return HSM.tiny()
+
+    monkeypatch.setattr(HSM, "load", staticmethod(load))
+    asked = [str(noise(tmp_path / "a.wav")), "extract the dog", "-o", str(tmp_path / "out")]
+    assert command.main(["separate", *asked]) == 0
+    assert command.main(["separate", *asked, "--precision", "bfloat16", "--compile"]) == 0
+    assert seen == [{"precision": "", "compiler": ""}, {"precision": "bfloat16", "compiler": "inductor"}]

@@ -104,6 +104,7 @@ def test_a_model_in_bfloat16_separates_nearly_as_in_single_precision(
         np.testing.assert_allclose(half.target.samples + half.residual.samples, single.mixture.samples, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo detected")
 def test_compiled_networks_separate_alike(tmp_path: Path, make_sound: Callable[..., Audio]) -> None:
     folder, mixture = save_tiny(tmp_path), make_sound(2.0)
     plain, compiled = (
