@@ -39,7 +39,8 @@ def test_a_cluster_does_what_one_machine_does_and_each_finds_done_what_the_other
     monkeypatch.chdir(tmp_path)
 
     def lines_of(out: str, *more: str) -> dict[str, dict[str, object]]:
-        assert command.main(["separate", "in", "extract the dog", "--weights", weights, "-o", out, *more]) == 1
+        asked = ["separate", "in", "extract the dog", "--weights", weights, "-o", out, "--precision", "float32"]
+        assert command.main([*asked, *more]) == 1
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert len(lines) == 4
         return {Path(line["file"]).stem: line for line in lines}
