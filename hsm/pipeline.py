@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -55,7 +55,7 @@ from hsm.precision import Precision, chosen_precision, to_bfloat16, widen_at_use
 from hsm.records import OPERATIONS, Audio, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
 from hsm.text import TextEncoder, load_text_encoder
-from hsm.weights import BUNDLED, WeightFolder
+from hsm.weights import BUNDLED, WeightFolder, without_weights
 
 STAGES = ("parse", "local features", "global features", "global separation", "local separation", "render")
 CARRY = 0.5  # share of the window before in a window's Ĝ, so that the target does not flip on the way
@@ -350,7 +350,7 @@ class HSM:
         def fetch(name: str) -> nn.Module:
             if name == "codec" and codec:
                 return _fitting(load_codec(codec), config)
-            with torch.device("cpu" if name in LATER else "meta"):
+            with nullcontext() if name in LATER else without_weights():
                 module = build_modules(config, (name,))[name]
             if name == "decoder" and codec:
                 module.lattice = None  # type: ignore[assignment]

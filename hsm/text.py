@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, T5EncoderModel
 
+from hsm.bert import Bert
 from hsm.config import TextConfig
 from hsm.errors import HSMError
 from hsm.records import Operation
 
+PACKAGED = ("minilm", "tiny")
 TASK_WORDS: dict[Operation, str] = {"extract": "extraction", "remove": "removal"}
 
 
@@ -36,18 +39,20 @@ class TextFeatures(NamedTuple):
 
 
 class TextEncoder:
-    """A frozen transformers encoder with its tokenizer.
+    """A frozen encoder with its tokenizer.
 
     Args:
-        module: an encoder whose output has `last_hidden_state`.
-        tokenizer: the transformers tokenizer that belongs to it.
+        module: a `Bert`, or an encoder of transformers.
+        tokenizer: the one that belongs to it.
         max_tokens: longer captions are cut.
+        pad_id: token that fills up shorter captions of a batch.
     """
 
-    def __init__(self, module: nn.Module, tokenizer: object, max_tokens: int) -> None:
+    def __init__(self, module: nn.Module, tokenizer: Tokenizer, max_tokens: int, pad_id: int = 0) -> None:
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        self.max_tokens = max_tokens
+        self.max_tokens, self.pad_id = max_tokens, pad_id
+        tokenizer.no_padding()
         self._tokenizing = threading.Lock()
 
     @property
@@ -60,17 +65,44 @@ class TextEncoder:
         """Width W of the token features."""
         return int(self.vocabulary.shape[1])
 
-    def tokenize(self, texts: str | list[str], **settings: Any) -> Any:
-        """The tokenizer's answer, from one thread at a time: a call's padding and truncation are its state."""
+    def words(self) -> frozenset[str]:
+        """The vocabulary's tokens as they are spelt."""
+        return frozenset(self.tokenizer.get_vocab())
+
+    def encodings(self, texts: list[str], most: int = 0, special: bool = True) -> list[Encoding]:
+        """The tokenizer's answers, for one thread at a time: where it cuts is its state.
+
+        Args:
+            texts: to be cut into tokens.
+            most: longer ones are cut off; at `max_tokens` where not given.
+            special: whether the tokens that begin and end a text are added.
+        """
         with self._tokenizing:
-            return self.tokenizer(texts, **settings)  # type: ignore[operator]
+            self.tokenizer.enable_truncation(most or self.max_tokens)
+            found: list[Encoding] = self.tokenizer.encode_batch(texts, add_special_tokens=special)
+            return found
+
+    def padded(self, encodings: list[Encoding]) -> tuple[Tensor, Tensor]:
+        """Ids (B, L) and mask (B, L), True where a token stands."""
+        length = max(len(one.ids) for one in encodings)
+        ids = torch.tensor([one.ids + [self.pad_id] * (length - len(one.ids)) for one in encodings])
+        lengths = torch.tensor([len(one.ids) for one in encodings])
+        return ids, torch.arange(length) < lengths[:, None]
 
     def token_ids(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Ids (B, L) and mask (B, L) of captions, special tokens included."""
-        batch = self.tokenize(texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
-        return batch["input_ids"], batch["attention_mask"].bool()
+        return self.padded(self.encodings(texts))
 
     @torch.no_grad()
+    def hidden_states(self, ids: Tensor, mask: Tensor) -> Sequence[Tensor]:
+        """Embeddings and the output of every layer, (B, L, W) each, of tokens (B, L) and their mask."""
+        device = self.vocabulary.device
+        ids, mask = ids.to(device), mask.to(device)
+        if isinstance(self.module, Bert):
+            return self.module(ids, mask)  # type: ignore[no-any-return]
+        found = self.module(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
+        return found.hidden_states  # type: ignore[no-any-return]
+
     def encode(self, texts: list[str]) -> TextFeatures:
         """Token features of captions.
 
@@ -81,16 +113,14 @@ class TextEncoder:
             Features (B, L, W) and mask (B, L); L is the longest caption's.
         """
         ids, mask = self.token_ids(texts)
-        device = self.vocabulary.device
-        ids, mask = ids.to(device), mask.to(device)
-        tokens = self.module(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return TextFeatures(tokens.float(), mask)
+        tokens = self.hidden_states(ids, mask)[-1]
+        return TextFeatures(tokens.float(), mask.to(tokens.device))
 
     @torch.no_grad()
     def task(self, operation: Operation) -> Tensor:
         """T_task (1, W): mean of the vocabulary's own embeddings of the task's word. Paper: Sec. III-F."""
-        ids = self.tokenize(TASK_WORDS[operation], add_special_tokens=False)["input_ids"]
-        return self.vocabulary[torch.tensor(ids)].float().mean(0, keepdim=True)
+        (word,) = self.encodings([TASK_WORDS[operation]], special=False)
+        return self.vocabulary[torch.tensor(word.ids)].float().mean(0, keepdim=True)
 
 
 def _packaged_minilm() -> str:
@@ -109,7 +139,8 @@ def load_text_encoder(config: TextConfig) -> TextEncoder:
 
     Args:
         config: "minilm" is the packaged all-MiniLM-L6-v2, "tiny" a random encoder for tests with the
-            same tokenizer; anything else is a transformers name or folder (T5 through its encoder).
+            same tokenizer; anything else is a name or folder of transformers (T5 through its encoder), which is
+            imported only then: that takes seconds.
 
     Returns:
         The encoder in evaluation mode, frozen.
@@ -117,36 +148,48 @@ def load_text_encoder(config: TextConfig) -> TextEncoder:
     Raises:
         HSMError: a missing package or model, or a width other than the configuration's.
     """
-    if config.encoder == "tiny":
-        tokenizer = AutoTokenizer.from_pretrained(_packaged_minilm())
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            module: nn.Module = BertModel(
-                BertConfig(
-                    vocab_size=len(tokenizer),
-                    hidden_size=config.width,
-                    num_hidden_layers=1,
-                    num_attention_heads=2,
-                    intermediate_size=2 * config.width,
-                )
-            )
+    if config.encoder in PACKAGED:
+        folder = Path(_packaged_minilm())
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        module = Bert.load(folder) if config.encoder == "minilm" else _random(tokenizer.get_vocab_size(), config.width)
+        encoder = TextEncoder(module, tokenizer, config.max_tokens)
     else:
-        name = _packaged_minilm() if config.encoder == "minilm" else config.encoder
-        try:
-            kind = AutoConfig.from_pretrained(name).model_type
-            loader = T5EncoderModel if kind in ("t5", "mt5", "umt5") else AutoModel
-            module = loader.from_pretrained(name, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(name)
-        except (OSError, ValueError) as error:  # no such files, or none that tell what model they are
-            where = "folder" if Path(name).exists() else "model hub"
-            raise HSMError(
-                f"text encoder {config.encoder!r}: could not be loaded from the {where} ({error}). "
-                "Wanted 'minilm', a folder with a transformers model, or a hub name and a network."
-            ) from error
-    encoder = TextEncoder(module, tokenizer, config.max_tokens)
+        encoder = _of_transformers(config.encoder, config.max_tokens)
     if encoder.width != config.width:
         raise HSMError(
             f"text encoder {config.encoder!r}: its width is {encoder.width}, the configuration says "
             f"{config.width}; set text.width to {encoder.width}."
         )
     return encoder
+
+
+def _random(words: int, width: int) -> Bert:
+    """A small encoder with the same random weights every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Bert(words, width, layers=1, heads=2, inner=2 * width)
+        for name, parameter in module.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+    return module
+
+
+def _of_transformers(name: str, max_tokens: int) -> TextEncoder:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, T5EncoderModel
+
+    try:
+        config = AutoConfig.from_pretrained(name)
+        loader = T5EncoderModel if config.model_type in ("t5", "mt5", "umt5") else AutoModel
+        module = loader.from_pretrained(name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:  # no such files, or none that tell what model they are
+        where = "folder" if Path(name).exists() else "model hub"
+        raise HSMError(
+            f"text encoder {name!r}: could not be loaded from the {where} ({error}). "
+            "Wanted 'minilm', a folder with a transformers model, or a hub name and a network."
+        ) from error
+    if not tokenizer.is_fast:
+        raise HSMError(f"text encoder {name!r}: has no tokenizer.json; wanted a model with a fast tokenizer.")
+    return TextEncoder(module, tokenizer.backend_tokenizer, max_tokens, config.pad_token_id or 0)

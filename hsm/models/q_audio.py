@@ -92,7 +92,7 @@ class QAudio(nn.Module):
 
     def __init__(self, config: QAudioConfig, audio_width: int, text_width: int) -> None:
         super().__init__()
-        self.query = nn.Parameter(torch.randn(1, 1, config.width) * 0.02)
+        self.query = nn.Parameter(nn.init.normal_(torch.empty(1, 1, config.width), std=0.02))
         self.text_in = nn.Linear(text_width, config.width)
         self.layers = nn.ModuleList(QAudioLayer(config.width, config.heads, audio_width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)

@@ -41,7 +41,7 @@ class _Separator(nn.Module):
         self.global_in = nn.Linear(feature_width, width)
         self.caption_in = nn.Linear(feature_width, width)
         self.task_in = nn.Linear(text_width, width)
-        self.kind = nn.Parameter(torch.randn(4, width) * 0.02)  # global, caption, task, local
+        self.kind = nn.Parameter(nn.init.normal_(torch.empty(4, width), std=0.02))  # global, caption, task, local
         self.blocks = nn.ModuleList(TransformerBlock(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
 

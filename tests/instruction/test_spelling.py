@@ -14,7 +14,7 @@ from hsm.text import load_text_encoder
 @pytest.fixture(scope="module")
 def words() -> frozenset[str]:
     """The vocabulary of the packaged text encoder."""
-    return frozenset(load_text_encoder(small().text).tokenizer.get_vocab())  # type: ignore[attr-defined]
+    return load_text_encoder(small().text).words()
 
 
 @pytest.mark.parametrize(
