@@ -85,7 +85,9 @@ def in_steps(work: Callable[[Progress], Result]) -> Iterator[Step | Result]:
                 continue  # a browser that draws every answer would fall behind
             told, told_at = stage, now
             yield Step(stage, {**seconds, stage: seconds.get(stage, 0.0)}, fraction)
-        yield result.result()
+        done = result.result()
+        yield Step(stage, seconds, 1.0)  # the last stage's seconds are whole only now
+        yield done
     finally:
         given_up.set()
         worker.shutdown(wait=False)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +30,7 @@ import app
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions, steps
 from hsm.instruction.language_model import with_language_model
 from hsm.mixing import mix
-from hsm.pipeline import STAGES
+from hsm.pipeline import STAGES, Progress
 from hsm.views import LIGHT
 
 NOBODY_WAITS_S = 20.0
@@ -161,6 +162,22 @@ def test_a_request_that_is_given_up_ends_at_its_next_stage(sound: str) -> None:
     running.close()
     model.go_on.set()
     assert model.ended.wait(NOBODY_WAITS_S)
+
+
+def test_the_last_stages_seconds_are_told_before_the_result() -> None:
+    def work(progress: Progress) -> str:
+        progress(STAGES[0], 0.0)
+        progress(STAGES[-1], 0.0)
+        time.sleep(0.05)
+        progress(STAGES[-1], 1.0)
+        return "done"
+
+    *_, last, result = steps.in_steps(work)
+    assert result == "done"
+    assert isinstance(last, steps.Step)
+    assert last.stage == STAGES[-1]
+    assert last.seconds[STAGES[-1]] >= 0.05
+    assert last.share == 1.0
 
 
 def test_a_fault_of_ours_is_not_dressed_up_as_the_visitors() -> None:
