@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -552,15 +551,15 @@ class HSM:
         local = CrossFade(columns, PATCH_BANDS * self.config.audiomae.width)
         level = CrossFade(columns, 1)
         carried: Tensor | None = None
-        beside = repeat(torch.empty(0)) if local_target is None else local_target
-        for group in together(zip(heard, beside, strict=False), self.windows_at_once):
+        beside = None if local_target is None else iter(local_target)
+        for group in together(heard, self.windows_at_once):
             size = len(group)
-            share = group[0][0].window.first / columns
+            share = group[0].window.first / columns
             condition = question.condition.expand(size)
             guides: list[Tensor] = []  # Ĝ (1, D) of each window
             with watch.stage("global separation", share):
                 if global_target is None:
-                    for predicted in self._run(self.h1, torch.cat([one.global_feature for one, _ in group]), condition):
+                    for predicted in self._run(self.h1, torch.cat([one.global_feature for one in group]), condition):
                         fresh = predicted[None]  # (1, D)
                         carried = fresh if carried is None else CARRY * carried + (1 - CARRY) * fresh
                         guides.append(carried)
@@ -568,18 +567,18 @@ class HSM:
                     guides = [global_target] * size
                 whole = torch.cat(guides)  # (B, D)
             with watch.stage("local separation", share):
-                local_mixture = torch.cat([one.local for one, _ in group])  # (B, P, D)
+                local_mixture = torch.cat([one.local for one in group])  # (B, P, D)
                 with self._computing():
                     separated = self._ready(self.h2)(local_mixture, whole, condition, every_layer=True)
                 found = separated.local.float()  # Ŝ (B, P, D)
-                guide = found if local_target is None else torch.cat([true for _, true in group])
+                guide = found if beside is None else torch.cat([next(beside) for _ in group])  # too few: RuntimeError
             with watch.stage("render", share):
-                heard_frames = torch.cat([one.frames for one, _ in group])  # (B, T, C)
+                heard_frames = torch.cat([one.frames for one in group])  # (B, T, C)
                 sentence, task = question.sentence.expand(size, -1), question.task.expand(size)
                 guidance = Guidance(whole, guide) if options.hierarchy else None
                 logits = self._run(self.mask, heard_frames, sentence, task, guidance)  # (B, T, F)
-                decided = [self._decided(one, logits[i], question, options) for i, (one, _) in enumerate(group)]
-            for i, (one, _) in enumerate(group):
+                decided = [self._decided(one, logits[i], question, options) for i, one in enumerate(group)]
+            for i, one in enumerate(group):
                 window = one.window
                 ends = window.first + window.count == columns
                 edges = (window.first == 0, ends)
