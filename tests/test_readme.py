@@ -56,20 +56,6 @@ def test_the_shell_example_runs_and_tells_what_it_wrote(
     assert Path(line["residual"]).is_file()
 
 
-def test_the_file_tree_names_what_is_there_and_all_of_hsm() -> None:
-    tree = next(b for b in blocks("") if b.startswith("app.py"))
-    named, folder = set(), ""
-    for line in tree.splitlines():
-        name = line.split()[0]
-        folder = "" if not line.startswith("  ") else folder
-        named.add(folder + name.rstrip("/"))
-        if not line.startswith("  ") and name.endswith("/"):
-            folder = name
-    assert not [name for name in named if not (ROOT / name).exists()]
-    modules = {f"hsm/{p.name}" for p in (ROOT / "hsm").iterdir() if not p.name.startswith("_")}
-    assert not modules - named - {"hsm/errors.py"}
-
-
 def test_the_front_matter_agrees_with_the_pinned_requirements() -> None:
     front = README.split("---")[1]
     pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
