@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ("app", "hsm.page", "hsm.views")
+PAGE = ("app", "hsm.page")
 AROUND = (*PAGE, "hsm.training", "hsm.evaluation", "hsm.benchmarks", "hsm.__main__", "hsm.__init__")
 LAYERS = (PAGE, ("hsm.separator", "hsm.pipeline"), ("hsm.model",), ("hsm.networks", "hsm.models"), ("hsm.features",))
 

@@ -10,7 +10,7 @@ import pytest
 
 from hsm import HSM, Audio, Instruction
 from hsm.evaluation.metrics import sdr, sdri
-from hsm.views.report import separation_json
+from hsm.page.texts import separation_json
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, sha256
 
 pytestmark = pytest.mark.skipif(

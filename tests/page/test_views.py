@@ -13,36 +13,31 @@ import pytest
 from hsm.audio import MEL_BANDS, to_model_rate, working_gain
 from hsm.bank import FeatureBank
 from hsm.events import Event
-from hsm.records import Audio, Instruction, Separation, SeparationOptions
-from hsm.views import (
+from hsm.page.figures import (
     DARK,
     LIGHT,
+    MOST_COLUMNS,
+    RANGE_DB,
     BankMap,
     attention_alt,
     attention_figure,
     attention_grid,
-    attention_layers,
+    band_hz,
+    band_of,
     bank_alt,
     bank_figure,
     bank_points,
-    colour_table,
-    empty_report,
-    events_table,
-    level_bytes,
     marks,
     mel_db,
-    player_record,
-    save_bundle,
     save_figure,
-    scores_table,
-    separation_tracks,
     spectrogram_alt,
     spectrogram_figure,
-    stage_report,
-    stem_tracks,
-    understood_line,
+    track_names,
 )
-from hsm.views.spectrograms import MOST_COLUMNS, RANGE_DB, band_hz, band_of, track_names
+from hsm.page.files import save_bundle
+from hsm.page.player import attention_layers, colour_table, level_bytes, player_record, separation_tracks, stem_tracks
+from hsm.page.texts import empty_report, events_table, scores_table, stage_report, understood_line
+from hsm.records import Audio, Instruction, Separation, SeparationOptions
 
 WIDTH = 16
 

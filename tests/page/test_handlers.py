@@ -30,21 +30,35 @@ import app
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions, steps
 from hsm.instruction.language_model import with_language_model
 from hsm.mixing import mix
+from hsm.page.figures import LIGHT
+from hsm.page.files import KEEP_S, delete_requests, request_folder
+from hsm.page.handlers import PARTS, Handlers, Results, pack, run
+from hsm.page.layout import ASSETS, build_app, footer, launch_options, read_examples
+from hsm.page.requests import (
+    AS_UNDERSTOOD,
+    LONGEST_S,
+    TEXT_ALONE,
+    Truth,
+    check_request,
+    page_errors,
+    read_wish,
+    renderers_to_compare,
+    said_of_renderers,
+)
 from hsm.pipeline import STAGES, Progress
-from hsm.views import LIGHT
 
 NOBODY_WAITS_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def handlers() -> app.Handlers:
-    return app.Handlers(HSM.tiny())
+def handlers() -> Handlers:
+    return Handlers(HSM.tiny())
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[str]:
-    blocks = app.build_app(HSM.tiny())
-    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
+    blocks = build_app(HSM.tiny())
+    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     yield url
     blocks.close(verbose=False)
 
@@ -69,7 +83,7 @@ def bad_file(folder: Path, kind: str) -> str | None:
     elif kind == "silent":
         soundfile.write(path, np.zeros(8_000), 8_000)
     elif kind == "long":
-        soundfile.write(path, np.zeros(int(8_000 * (app.LONGEST_S + 1))), 8_000, subtype="PCM_U8")
+        soundfile.write(path, np.zeros(int(8_000 * (LONGEST_S + 1))), 8_000, subtype="PCM_U8")
     return str(path)
 
 
@@ -81,7 +95,7 @@ COMPLAINTS = [
 ]
 
 
-def test_a_separation_keeps_rate_channels_and_length(handlers: app.Handlers, sound: str) -> None:
+def test_a_separation_keeps_rate_channels_and_length(handlers: Handlers, sound: str) -> None:
     target, residual, data = handlers.separate(sound, "remove the dog barking")
     given = Audio.load(sound)
     for path in (target, residual):
@@ -96,31 +110,31 @@ def test_a_separation_keeps_rate_channels_and_length(handlers: app.Handlers, sou
 
 @pytest.mark.parametrize(("kind", "complaint"), COMPLAINTS)
 def test_an_unusable_sound_is_refused_with_what_to_do(
-    handlers: app.Handlers, tmp_path: Path, kind: str, complaint: str
+    handlers: Handlers, tmp_path: Path, kind: str, complaint: str
 ) -> None:
     with pytest.raises(gr.Error, match=complaint):
         handlers.separate(bad_file(tmp_path, kind), "extract the rain")
 
 
-def test_an_empty_instruction_is_refused_with_an_example(handlers: app.Handlers, sound: str) -> None:
+def test_an_empty_instruction_is_refused_with_an_example(handlers: Handlers, sound: str) -> None:
     with pytest.raises(gr.Error, match="Say what to do"):
         handlers.separate(sound, "  ")
 
 
-def test_corrections_overrule_the_instruction(handlers: app.Handlers, sound: str) -> None:
+def test_corrections_overrule_the_instruction(handlers: Handlers, sound: str) -> None:
     _, _, data = handlers.separate(sound, "remove the dog", "extract", "rain")
     assert (data["instruction"]["operation"], data["instruction"]["description"]) == ("extract", "rain")
 
 
 def test_a_description_alone_is_enough() -> None:
-    wish, options = app.read_wish("", "remove", "rain")
+    wish, options = read_wish("", "remove", "rain")
     assert isinstance(wish, Instruction)
     assert (wish.operation, wish.description, options.description) == ("remove", "rain", "rain")
 
 
 def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: str) -> None:
-    assert [v["is_valid"] for v in app.check_request(sound, "rain", app.AS_UNDERSTOOD, "")] == [True] * 4
-    assert [v["is_valid"] for v in app.check_request(sound, "", "", "", False)] == [
+    assert [v["is_valid"] for v in check_request(sound, "rain", AS_UNDERSTOOD, "")] == [True] * 4
+    assert [v["is_valid"] for v in check_request(sound, "", "", "", False)] == [
         True,
         False,
         True,
@@ -128,10 +142,10 @@ def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: 
         True,
     ]
     text = bad_file(tmp_path, "text")
-    assert [v["is_valid"] for v in app.check_request(text, "rain", "", "")] == [False, True, True, True]
+    assert [v["is_valid"] for v in check_request(text, "rain", "", "")] == [False, True, True, True]
 
 
-def test_every_stage_is_reported_before_the_result(handlers: app.Handlers, sound: str) -> None:
+def test_every_stage_is_reported_before_the_result(handlers: Handlers, sound: str) -> None:
     *reports, result = handlers.steps(Audio.load(sound), [("extract the rain", SeparationOptions())])
     assert isinstance(result, tuple)
     assert len(result) == 1
@@ -181,27 +195,27 @@ def test_the_last_stages_seconds_are_told_before_the_result() -> None:
 
 
 def test_a_fault_of_ours_is_not_dressed_up_as_the_visitors() -> None:
-    with pytest.raises(ZeroDivisionError), app.page_errors():
+    with pytest.raises(ZeroDivisionError), page_errors():
         _ = 1 / 0
-    with pytest.raises(gr.Error, match="&lt;b&gt;"), app.page_errors():
+    with pytest.raises(gr.Error, match="&lt;b&gt;"), page_errors():
         raise HSMError("<b>.wav is silent")
 
 
-Request = tuple[str, str, bool, list[str], bool, app.Truth | None]
-PLAIN: Request = (app.AS_UNDERSTOOD, "", False, [], False, None)
+Request = tuple[str, str, bool, list[str], bool, Truth | None]
+PLAIN: Request = (AS_UNDERSTOOD, "", False, [], False, None)
 
 
-def run_page(handlers: app.Handlers, sound: str, text: str, *rest: Any) -> list[dict[str, Any]]:
+def run_page(handlers: Handlers, sound: str, text: str, *rest: Any) -> list[dict[str, Any]]:
     """All answers to one click, by the names in `Results`."""
-    results = app.Results(*(name for name in app.Results.__dataclass_fields__))  # type: ignore[arg-type]
-    return list(app.run(handlers, results)(sound, text, *(rest or PLAIN)))
+    results = Results(*(name for name in Results.__dataclass_fields__))  # type: ignore[arg-type]
+    return list(run(handlers, results)(sound, text, *(rest or PLAIN)))
 
 
 def path_of(address: str) -> Path:
     return Path(unquote(address.removeprefix("gradio_api/file=")))
 
 
-def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) -> None:
+def test_sound_arrives_before_any_picture(handlers: Handlers, sound: str) -> None:
     updates = run_page(handlers, sound, "extract the rain")
     filled = [set(update) for update in updates[1:]]
     first_sound = next(i for i, names in enumerate(filled) if "kept" in names)
@@ -218,9 +232,9 @@ def test_sound_arrives_before_any_picture(handlers: app.Handlers, sound: str) ->
     assert not list(path_of(player["levels"]).parent.glob("*.zip")), "the bundle is made when it is asked for"
 
 
-def test_the_bundle_is_made_on_demand_with_flac_in_it(handlers: app.Handlers, sound: str) -> None:
+def test_the_bundle_is_made_on_demand_with_flac_in_it(handlers: Handlers, sound: str) -> None:
     kept = run_page(handlers, sound, "extract the rain")[-1]["kept"]
-    packed = app.pack(kept)
+    packed = pack(kept)
     with ZipFile(path_of(packed["url"])) as bundle:
         assert set(bundle.namelist()) == {
             "two channels_target.flac", "two channels_residual.flac", "times.csv", "separation.json",
@@ -231,10 +245,10 @@ def test_the_bundle_is_made_on_demand_with_flac_in_it(handlers: app.Handlers, so
     np.testing.assert_allclose(flac.samples, wav.samples, atol=2.0**-23)
     shutil.rmtree(kept.folder)
     with pytest.raises(gr.Error, match="deleted after an hour"):
-        app.pack(kept)
+        pack(kept)
 
 
-def test_a_list_of_sounds_becomes_stems_that_add_up(handlers: app.Handlers, sound: str) -> None:
+def test_a_list_of_sounds_becomes_stems_that_add_up(handlers: Handlers, sound: str) -> None:
     last = run_page(handlers, sound, "dog; rain; rest")[-1]
     player = last["player"]
     assert [track["name"] for track in player["tracks"]] == ["Mixture", "dog", "rain", "The rest"]
@@ -249,21 +263,21 @@ def test_a_list_of_sounds_becomes_stems_that_add_up(handlers: app.Handlers, soun
     ("text", "rest", "complaint"),
     [
         ("dog; rain", ("remove", "", False, [], False, None), "taken apart into stems"),
-        ("dog; rain", (app.AS_UNDERSTOOD, "", False, [app.TEXT_ALONE], False, None), "by one renderer"),
+        ("dog; rain", (AS_UNDERSTOOD, "", False, [TEXT_ALONE], False, None), "by one renderer"),
         (";", PLAIN, "1 to 6"),
     ],
 )
 def test_a_list_that_cannot_be_is_explained(
-    handlers: app.Handlers, sound: str, text: str, rest: Request, complaint: str
+    handlers: Handlers, sound: str, text: str, rest: Request, complaint: str
 ) -> None:
     with pytest.raises(gr.Error, match=complaint):
         run_page(handlers, sound, text, *rest)
 
 
-def test_renderers_are_compared_on_one_input_and_blind_hides_which_is_which(handlers: app.Handlers, sound: str) -> None:
-    compared = app.renderers_to_compare(handlers.model)
+def test_renderers_are_compared_on_one_input_and_blind_hides_which_is_which(handlers: Handlers, sound: str) -> None:
+    compared = renderers_to_compare(handlers.model)
     open_, blind = (
-        run_page(handlers, sound, "extract rain", app.AS_UNDERSTOOD, "", False, compared, hidden, None)[-1]["player"]
+        run_page(handlers, sound, "extract rain", AS_UNDERSTOOD, "", False, compared, hidden, None)[-1]["player"]
         for hidden in (False, True)
     )
     assert [track["plays"] for track in open_["tracks"]] == [[0, 1], [0], [1], [2], [3], [4]]
@@ -277,19 +291,17 @@ def test_renderers_are_compared_on_one_input_and_blind_hides_which_is_which(hand
 def test_the_page_offers_the_rival_with_its_minutes_of_training_and_says_so_where_it_has_no_weights() -> None:
     model = HSM.tiny()
     model.weights_info = {"audiosep": {"trained": {"minutes": 61.7}}}
-    assert "audiosep" in app.renderers_to_compare(model)
-    assert "steered by text alone; trained on the same clips for 62 minutes." in app.said_of_renderers(model)
+    assert "audiosep" in renderers_to_compare(model)
+    assert "steered by text alone; trained on the same clips for 62 minutes." in said_of_renderers(model)
     model.missing = ("audiosep",)
-    assert app.renderers_to_compare(model) == [app.TEXT_ALONE, "codec"]
-    assert "audiosep is not offered: its weights are not there." in app.said_of_renderers(model)
+    assert renderers_to_compare(model) == [TEXT_ALONE, "codec"]
+    assert "audiosep is not offered: its weights are not there." in said_of_renderers(model)
 
 
-def test_a_mixture_of_the_workbench_is_held_against_its_parts(
-    handlers: app.Handlers, sound: str, tmp_path: Path
-) -> None:
+def test_a_mixture_of_the_workbench_is_held_against_its_parts(handlers: Handlers, sound: str, tmp_path: Path) -> None:
     tone = np.sin(np.arange(44_100, dtype=np.float32))
     other = str(Audio(tone, 44_100).save(tmp_path / "tone.wav"))
-    mixture, truth = handlers.mix_known(sound, other, 3.0, app.PARTS[0])
+    mixture, truth = handlers.mix_known(sound, other, 3.0, PARTS[0])
     last = run_page(handlers, mixture, "extract the rain", *PLAIN[:-1], truth)[-1]
     scores = last["data"]["scores"]
     assert list(scores) == [
@@ -304,11 +316,11 @@ def test_a_mixture_of_the_workbench_is_held_against_its_parts(
     assert not another["scores"], "another recording was brought since"
 
 
-def test_of_parts_with_names_the_one_that_the_words_mean_is_the_target(handlers: app.Handlers) -> None:
-    example = app.read_examples()[0]
-    files = tuple(str(app.ASSETS / source["file"]) for source in example["sources"])
-    truth = app.Truth(files, ("rain", "dog barking"))
-    clip = Audio.load(app.ASSETS / example["file"])
+def test_of_parts_with_names_the_one_that_the_words_mean_is_the_target(handlers: Handlers) -> None:
+    example = read_examples()[0]
+    files = tuple(str(ASSETS / source["file"]) for source in example["sources"])
+    truth = Truth(files, ("rain", "dog barking"))
+    clip = Audio.load(ASSETS / example["file"])
     for text, words in (("extract the dog barking", "dog barking"), ("remove the dog barking", "all but dog barking")):
         separation = handlers.model.separate(clip, text)
         known = handlers.known(clip, separation, truth)
@@ -316,7 +328,7 @@ def test_of_parts_with_names_the_one_that_the_words_mean_is_the_target(handlers:
         assert known.words == words
 
 
-def test_the_live_view_tells_where_the_named_sound_is(handlers: app.Handlers) -> None:
+def test_the_live_view_tells_where_the_named_sound_is(handlers: Handlers) -> None:
     chunk = (16_000, (3_000 * np.random.default_rng(0).normal(size=8_000)).astype(np.int16))
     heard, value = handlers.hear_live(chunk, None, "extract the rain", "")
     heard, value = handlers.hear_live(chunk, heard, "extract the rain", "")
@@ -329,16 +341,16 @@ def test_the_live_view_tells_where_the_named_sound_is(handlers: app.Handlers) ->
 
 
 def test_old_requests_are_deleted_and_new_ones_stay() -> None:
-    old, new = app.request_folder(), app.request_folder()
+    old, new = request_folder(), request_folder()
     (old / "sound.wav").write_bytes(b"x")
     os.utime(old, (0, 0))
-    app.delete_requests(app.KEEP_S)
+    delete_requests(KEEP_S)
     assert not old.exists()
     assert new.exists()
     new.rmdir()
 
 
-def test_all_pictures_are_of_the_pages_own_colours(handlers: app.Handlers, sound: str, tmp_path: Path) -> None:
+def test_all_pictures_are_of_the_pages_own_colours(handlers: Handlers, sound: str, tmp_path: Path) -> None:
     separation = handlers.model.separate(Audio.load(sound), "extract the rain")
     drawn = dict(handlers.draw(separation, None, tmp_path, LIGHT))
     assert set(drawn) == {"attention", "bank"}
@@ -349,15 +361,15 @@ def test_all_pictures_are_of_the_pages_own_colours(handlers: app.Handlers, sound
 
 
 def test_two_requests_never_share_a_folder() -> None:
-    folders = {app.request_folder() for _ in range(20)}
+    folders = {request_folder() for _ in range(20)}
     assert len(folders) == 20
     for folder in folders:
         folder.rmdir()
 
 
 def test_every_example_is_there_with_its_sources() -> None:
-    for example in app.read_examples():
-        assert (app.ASSETS / example["file"]).is_file()
+    for example in read_examples():
+        assert (ASSETS / example["file"]).is_file()
         assert example["title"]
         assert example["instruction"]
         assert example["made_with"]
@@ -365,8 +377,8 @@ def test_every_example_is_there_with_its_sources() -> None:
 
 
 def test_the_footer_says_what_the_weights_may_be_used_for() -> None:
-    assert "non-commercial" in app.footer([])
-    assert "Where the examples come from" in app.footer(app.read_examples()) or not app.read_examples()
+    assert "non-commercial" in footer([])
+    assert "Where the examples come from" in footer(read_examples()) or not read_examples()
 
 
 def test_a_mixture_has_the_snr_asked_for() -> None:
@@ -477,7 +489,7 @@ def test_an_assistant_finds_the_endpoints_as_tools_and_can_call_them(page: str) 
     assert "remove" in answer
 
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def snippet(language: str, holding: str) -> str:
@@ -516,7 +528,7 @@ def test_the_page_starts_with_the_language_model_it_is_told_and_shows_when_that_
 
     model = HSM.tiny()
     model.parser = with_language_model(model.parser, "m", "http://127.0.0.1:9")
-    handlers = app.Handlers(model)
+    handlers = Handlers(model)
     assert "not used" not in handlers.understood("remove the dog"), "the model is not asked at every key"
     *_, data = handlers.separate(sound, "remove the dog")
     assert "m was not used" in data["instruction"]["note"]

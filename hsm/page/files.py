@@ -1,15 +1,57 @@
-"""Everything a separation gave, in one file."""
+"""Files of requests: each writes to a folder of its own, which is deleted after an hour."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import soundfile
+from gradio.utils import get_upload_folder
 
 from hsm.reading import open_sound
 from hsm.writing import FLAC_CHANNELS, SoundWriter
+
+SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
+REQUEST = "request-"
+
+
+def request_folder() -> Path:
+    """A folder for the files of one request; its name cannot be guessed."""
+    root = Path(get_upload_folder())
+    root.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=REQUEST, dir=root))
+
+
+def delete_requests(older_than_s: float) -> None:
+    """Delete the folders of old requests; Gradio deletes only what it copied itself."""
+    for folder in Path(get_upload_folder()).glob(f"{REQUEST}*"):
+        if time.time() - folder.stat().st_mtime > older_than_s:
+            shutil.rmtree(folder, ignore_errors=True)  # another server may be at it
+
+
+def keep_deleting() -> None:
+    """Delete old requests as long as the server runs."""
+    while True:
+        delete_requests(KEEP_S)
+        time.sleep(SWEEP_S)
+
+
+def served(path: Path) -> str:
+    """The address of a file of a request, relative to the page."""
+    return f"gradio_api/file={quote(str(path))}"
+
+
+def sound_paths(folder: Path, upload: str, names: Sequence[str]) -> list[Path]:
+    """Where the sounds of a request go."""
+    parts = [re.sub(r"\W+", "_", name).strip("_")[:40] for name in names]
+    return [folder / f"{Path(upload).stem[:60]}_{part}.wav" for part in parts]
+
 
 SMALL = {".json", ".csv"}  # worth compressing; pictures and FLAC are compressed already
 

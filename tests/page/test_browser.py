@@ -13,9 +13,10 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-import app
 from hsm import HSM, Audio
 from hsm.events import Event
+from hsm.page.layout import build_app, launch_options, read_examples
+from hsm.page.requests import TEXT_ALONE
 from hsm.pipeline import STAGES
 
 PATIENCE_MS = 40_000
@@ -58,8 +59,8 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    blocks = app.build_app(HSM.tiny())
-    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
+    blocks = build_app(HSM.tiny())
+    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     yield address
     blocks.close(verbose=False)
 
@@ -81,7 +82,7 @@ def page(browser, url: str, request: pytest.FixtureRequest) -> Iterator[object]:
 
 
 def choose_first_example(page) -> None:
-    if not app.read_examples():
+    if not read_examples():
         missing("assets/examples.json lists no examples")
     page.locator("button.example").first.click()
 
@@ -206,7 +207,7 @@ def test_tracks_are_switched_by_keys_without_a_gap_and_at_their_true_level(brows
 
 
 def test_a_span_is_looped_by_its_bar_and_everything_comes_as_one_file(page, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(app, "find_events", lambda _: (Event(0.5, 1.25, 0.8),))
+    monkeypatch.setattr("hsm.page.handlers.find_events", lambda _: (Event(0.5, 1.25, 0.8),))
     separate_noise(page, tmp_path)
     assert page.locator("table.events tbody tr").inner_text().split() == ["0.50", "1.25", "0.80"]
     page.locator(".player .events button").press("Enter")
@@ -289,7 +290,7 @@ def test_the_pointer_over_the_map_names_the_clip_and_the_map_stays_put(page, tmp
 
 def test_renderers_are_compared_blind_until_one_wants_to_know(page, tmp_path: Path) -> None:
     page.get_by_role("button", name="Compare renderers").click()
-    page.get_by_label(app.TEXT_ALONE).check()
+    page.get_by_label(TEXT_ALONE).check()
     page.get_by_label("Blind").check()
     separate_noise(page, tmp_path, 1.0)
     names = page.locator(".player .lane .name")
@@ -360,8 +361,8 @@ class Slow(HSM):
 
 def test_cancelling_works_at_once_and_who_waits_sees_the_place_in_the_queue(browser, tmp_path: Path) -> None:
     model = Slow.make()
-    blocks = app.build_app(model)
-    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
+    blocks = build_app(model)
+    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     visitors = [browser.new_context(**DESK).new_page() for _ in range(2)]
     for visitor in visitors:
         visitor.set_default_timeout(PATIENCE_MS)

@@ -9,8 +9,8 @@ from typing import Any
 
 from hsm.audio import COLUMN_SAMPLES, RATE_HZ
 from hsm.events import Event, find_events
+from hsm.page.figures import attention_grid
 from hsm.records import Instruction, Separation
-from hsm.views.attention import attention_grid
 
 SPOKEN = {
     "parse": ("Read", "the instruction: an operation and a description"),

@@ -11,19 +11,20 @@ import numpy as np
 
 from hsm.audio import MEL_BANDS, PATCH_BANDS
 from hsm.events import Event
-from hsm.records import Audio, Separation
-from hsm.views.attention import COLUMN_S, heard_columns
-from hsm.views.palette import LIGHT
-from hsm.views.spectrograms import (
+from hsm.page.figures import (
+    COLUMN_S,
     LEVEL_STEPS,
+    LIGHT,
     RANGE_DB,
     band_hz,
     band_of,
+    heard_columns,
     mel_db,
     mixture_gain,
     spectrogram_alt,
     track_names,
 )
+from hsm.records import Audio, Separation
 
 TICKS_HZ = (500, 1_000, 2_000, 4_000, 8_000)  # lower ones would lie on each other in a row this flat
 

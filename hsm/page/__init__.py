@@ -1,0 +1,1 @@
+"""The page, and the only part of the package that knows Gradio."""
