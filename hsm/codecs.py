@@ -25,7 +25,7 @@ def _at_rate(wave: Tensor, rate_hz: int, wanted_hz: int) -> Tensor:
 
 
 class TransformersCodec(nn.Module):
-    """A `DacModel` or `EncodecModel` with the interface of `hsm.models.codec.Codec`.
+    """A `DacModel` or `EncodecModel` with the interface of `hsm.networks.codec.Codec`.
 
     Its convolutions see to both sides, so pieces are decoded apart from each other.
 

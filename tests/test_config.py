@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from hsm.config import CONFIGS, ResUNetConfig, config_from_dict, paper, small, tiny
+from hsm.config import CONFIGS, PAPER, SMALL, TINY, config_from_dict
 from hsm.errors import HSMError
-from hsm.models import build_modules
+from hsm.model import build_modules
+from hsm.networks.resunet import ResUNetConfig
 
 
 def count(*modules: nn.Module) -> int:
@@ -28,7 +29,7 @@ def block(width: int) -> int:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_configuration_survives_the_way_through_a_dict(name: str) -> None:
-    config = CONFIGS[name]()
+    config = CONFIGS[name]
     assert config.name == name
     assert config_from_dict(config.to_dict()) == config
 
@@ -53,12 +54,12 @@ def change(values: dict[str, Any], part: str | None, key: str, remove: bool) -> 
 )
 def test_unknown_and_missing_keys_are_refused_by_name(part: str | None, key: str, remove: bool, told: str) -> None:
     with pytest.raises(HSMError, match=told):
-        config_from_dict(change(tiny().to_dict(), part, key, remove))
+        config_from_dict(change(TINY.to_dict(), part, key, remove))
 
 
 def test_the_papers_networks_have_the_papers_sizes() -> None:
     with torch.device("meta"):
-        modules: dict[str, Any] = build_modules(paper())
+        modules: dict[str, Any] = build_modules(PAPER)
     d, decoder, pixels = 768, 384, 256
 
     mae = modules["audiomae"]
@@ -83,13 +84,13 @@ def test_the_papers_networks_have_the_papers_sizes() -> None:
 
 
 def test_the_rival_has_its_papers_channels_there_and_fits_beside_ours_in_the_bundle() -> None:
-    assert paper().audiosep.widths == ResUNetConfig().widths
-    assert paper().audiosep.condition_width == ResUNetConfig().condition_width
+    assert PAPER.audiosep.widths == ResUNetConfig().widths
+    assert PAPER.audiosep.condition_width == ResUNetConfig().condition_width
     with torch.device("meta"):
-        assert count(build_modules(small(), ("audiosep",))["audiosep"]) < 2.6e6
+        assert count(build_modules(SMALL, ("audiosep",))["audiosep"]) < 2.6e6
 
 
-@pytest.mark.parametrize("config", [small(), tiny()], ids=["small", "tiny"])
+@pytest.mark.parametrize("config", [SMALL, TINY], ids=["small", "tiny"])
 def test_the_other_configurations_can_be_built(config: Any) -> None:
     with torch.device("meta"):
         modules = build_modules(config)

@@ -12,7 +12,7 @@ import torch
 from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, SeparationOptions, precision
-from hsm.models.layers import TransformerBlock
+from hsm.networks.layers import TransformerBlock
 from hsm.precision import (
     best_precision,
     chosen_precision,

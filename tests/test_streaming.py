@@ -13,8 +13,8 @@ import torch
 
 from hsm import HSM, Audio, HSMError, SeparationOptions
 from hsm.audio import STFT_BINS
-from hsm.models.mask_renderer import MaskRenderer
-from hsm.models.resunet import AudioSep
+from hsm.networks.mask_decoder import MaskDecoder
+from hsm.networks.resunet import AudioSep
 from hsm.streaming import FileProgress, FileSeparation, separate_file
 
 MakeSound = Callable[..., Audio]
@@ -100,7 +100,7 @@ def test_no_seam_is_louder_or_softer_than_its_surroundings(
     make_sound: MakeSound, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
     """With a mask that is the same in all windows, the output is the input at one level throughout."""
-    monkeypatch.setattr(MaskRenderer, "forward", lambda self, heard, *_: torch.full((*heard.shape[:2], STFT_BINS), 0.4))
+    monkeypatch.setattr(MaskDecoder, "forward", lambda self, heard, *_: torch.full((*heard.shape[:2], STFT_BINS), 0.4))
     rate_hz, seconds = 16_000, 26
     times = np.arange(seconds * rate_hz) / rate_hz
     tone = Audio(0.3 * np.sin(2 * np.pi * 440 * times), rate_hz)

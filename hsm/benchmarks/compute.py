@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hsm.audio import WINDOW_S
 from hsm.benchmarks.measuring import alone, fastest_s, swelling_noise
-from hsm.config import CONFIGS, TextConfig
+from hsm.config import CONFIGS
 from hsm.pipeline import HSM
 from hsm.readme import table
+from hsm.text import TextConfig
 
 SIDE = 2_048
 RUNS = 3
@@ -35,7 +36,7 @@ def measure(config_name: str) -> dict[str, Any]:
     Returns:
         parameters; flop and work_s a second of sound; rate, operations a second; matmul, the machine's.
     """
-    config = CONFIGS[config_name]()
+    config = CONFIGS[config_name]
     model = HSM.untrained(replace(config, text=TextConfig("tiny", config.text.width)))
     clip = swelling_noise(WINDOW_S, 16_000)
     with FlopCounterMode(display=False) as counter:

@@ -47,7 +47,7 @@ def alone(*arguments: str) -> dict[str, Any]:
 
 def load(model: str) -> HSM:
     """The model of a name: "bundled", or a configuration's, with random weights."""
-    return HSM.load() if model == "bundled" else HSM.untrained(CONFIGS[model]())
+    return HSM.load() if model == "bundled" else HSM.untrained(CONFIGS[model])
 
 
 def swelling_noise(seconds: float, rate_hz: int, channels: int = 1) -> Audio:

@@ -16,7 +16,7 @@ from torch import Tensor
 from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
 from hsm.instruction.text import clean_text, nothing_to_separate
-from hsm.models.instruction_net import LONGEST_TOKENS, InstructionNet
+from hsm.networks.instruction_net import LONGEST_TOKENS, InstructionNet
 from hsm.records import OPERATIONS, Instruction
 from hsm.text import TextEncoder
 

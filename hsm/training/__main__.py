@@ -19,7 +19,7 @@ from torch import nn
 
 from hsm.config import CONFIGS, Config
 from hsm.errors import HSMError
-from hsm.models import build_modules
+from hsm.model import build_modules
 from hsm.text import load_text_encoder
 from hsm.training.audiosep_stage import AudioSepStage
 from hsm.training.bank import build_bank
@@ -227,7 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _train(chosen: argparse.Namespace, device: torch.device) -> None:
-    config: Config = CONFIGS[chosen.config]()
+    config: Config = CONFIGS[chosen.config]
     if chosen.stage not in STAGES and processes() > 1:
         raise HSMError(f"stage {chosen.stage}: got {processes()} processes, wanted one; run it without torchrun.")
     if chosen.stage == "sound_encoder":  # needs no sound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hsm.audio import istft, stft
-from hsm.models.resunet import AudioSep
+from hsm.networks.resunet import AudioSep
 from hsm.precision import mixed_precision
 from hsm.training.losses import error_db
 from hsm.training.mixing import Mixer, MixingSettings

@@ -9,7 +9,7 @@ import torch
 
 from hsm.audio import COLUMN_SAMPLES, RATE_HZ, pad_to_multiple, working_gain
 from hsm.bank import FeatureBank
-from hsm.models.q_audio import QAudio
+from hsm.networks.q_audio import QAudio
 from hsm.training.frozen import FrozenEar
 from hsm.training.stages import StageContext
 

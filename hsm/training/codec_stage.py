@@ -10,7 +10,7 @@ import torchaudio.functional as taf
 from torch import Tensor
 
 from hsm.audio import RATE_HZ, working_gain
-from hsm.models.codec import BINS, FLOOR, Codec
+from hsm.networks.codec import BINS, FLOOR, Codec
 from hsm.precision import mixed_precision
 from hsm.training.mixing import sampling_weights
 from hsm.training.processes import generators

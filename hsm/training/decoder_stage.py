@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hsm.audio import working_gain
-from hsm.models.codec import Codec
-from hsm.models.decoder import AcousticDecoder
+from hsm.networks.codec import Codec
+from hsm.networks.decoder import AcousticDecoder
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenEar, FrozenSeparators
 from hsm.training.mixing import Mixer, MixingSettings

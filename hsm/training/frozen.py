@@ -9,10 +9,10 @@ from einops import rearrange
 from torch import Tensor
 
 from hsm.audio import log_mel, mel_amplitude
-from hsm.models.audiomae import to_patches
-from hsm.models.mask_renderer import Guidance
-from hsm.models.q_audio import QAudio
-from hsm.models.separators import TextCondition
+from hsm.networks.audiomae import to_patches
+from hsm.networks.mask_decoder import Guidance
+from hsm.networks.q_audio import QAudio
+from hsm.networks.separators import TextCondition
 from hsm.precision import mixed_precision
 from hsm.text import TextFeatures
 from hsm.training.captions import draw_wording

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hsm.evaluation.instructions import evaluated_sentences, plain_words
 from hsm.instruction.generator import Example, generate
 from hsm.instruction.neural import NeuralParser
-from hsm.models.instruction_net import InstructionNet
+from hsm.networks.instruction_net import InstructionNet
 from hsm.precision import mixed_precision
 from hsm.text import load_text_encoder
 from hsm.training.processes import mean_over_all, processes, share

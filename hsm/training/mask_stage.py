@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hsm.audio import istft, stft
-from hsm.models.mask_renderer import MaskRenderer
+from hsm.networks.mask_decoder import MaskDecoder
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenSeparators
 from hsm.training.losses import compressed_l1, error_db
@@ -35,7 +35,7 @@ class MaskStage(Stage):
 
     def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings, guided: bool) -> None:
         module = context.modules["mask"].train().requires_grad_(True)
-        assert isinstance(module, MaskRenderer)
+        assert isinstance(module, MaskDecoder)
         encoder = context.modules["sound_encoder"].eval()
         needs = ("sound_encoder", *(FrozenSeparators.NEEDS if guided else ()))
         super().__init__("mask", {"mask": module}, optimisation, context, needs=needs)
@@ -80,6 +80,6 @@ class MaskStage(Stage):
             guidance = None
             if self.separators is not None and torch.rand(()) >= UNGUIDED_SHARE:
                 guidance = self.separators.guidance(mixture, cells, features, row, task)
-            heard = self.renderer.hear(magnitude, cells)  # (B, T, C)
+            heard = self.renderer.encode(magnitude, cells)  # (B, T, C)
             logits = self.renderer(heard[row], features.sentence(), task, guidance).float()
         return logits * (1.0 - 2.0 * task)[:, None, None]

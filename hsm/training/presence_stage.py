@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from hsm.audio import stft
 from hsm.errors import HSMError
-from hsm.models.mask_renderer import MaskRenderer
-from hsm.models.presence import ALIKE, PresenceNet
+from hsm.networks.mask_decoder import MaskDecoder
+from hsm.networks.tagger import ALIKE, Tagger
 from hsm.precision import mixed_precision
 from hsm.training.mixing import Mixer, MixingSettings
 from hsm.training.pool import Pool, Rows
@@ -49,8 +49,8 @@ class PresenceStage(Stage):
     def __init__(self, context: StageContext, optimisation: Optimisation, mixing: MixingSettings) -> None:
         module = context.modules["presence"].train().requires_grad_(True)
         renderer = context.modules["mask"].eval().requires_grad_(False)
-        assert isinstance(module, PresenceNet)
-        assert isinstance(renderer, MaskRenderer)
+        assert isinstance(module, Tagger)
+        assert isinstance(renderer, MaskDecoder)
         needs = ("sound_encoder", "mask")
         super().__init__("presence", {"presence": module}, optimisation, context, needs=needs, matrices=())
         self.presence, self.renderer = module, renderer
@@ -79,7 +79,7 @@ class PresenceStage(Stage):
         batch = self.mixer.batch(self.optimisation.batch)
         mixture = batch.mixture.to(self.device)
         with mixed_precision(self.device):
-            heard = self.renderer.hear(stft(mixture).abs(), self.encoder(mixture))  # (B, T, C)
+            heard = self.renderer.encode(stft(mixture).abs(), self.encoder(mixture))  # (B, T, C)
         there = torch.zeros(len(mixture), len(self.names), device=self.device)
         clips = self.context.clips.clips
         for i, pair in enumerate(batch.clips):

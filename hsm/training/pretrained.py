@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsm.config import SoundEncoderConfig
 from hsm.errors import HSMError
-from hsm.models.sound_encoder import BLOCKS
+from hsm.networks.sound_encoder import BLOCKS, SoundEncoderConfig
 
 SOURCE = "aisfx 0.1.2"
 LICENCE = "CC BY 4.0, Alison B. Ma and Alexander Lerch, ISMIR 2022 (aiSFX); batch normalisation folded in"
@@ -37,7 +36,7 @@ def aisfx_checkpoint() -> Path:
 
 
 def read_checkpoint(path: Path, config: SoundEncoderConfig) -> dict[str, Tensor]:
-    """State of `hsm.models.sound_encoder.SoundEncoder` from aiSFX's checkpoint.
+    """State of `hsm.networks.sound_encoder.SoundEncoder` from aiSFX's checkpoint.
 
     Args:
         path: checkpoint.pth; tensors and plain numbers alone are unpickled.

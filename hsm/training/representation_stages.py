@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, log_mel, working_gain
-from hsm.models.audiomae import AudioMAE
-from hsm.models.q_audio import QAudio
+from hsm.networks.audiomae import AudioMAE
+from hsm.networks.q_audio import QAudio
 from hsm.precision import mixed_precision
 from hsm.text import TextFeatures
 from hsm.training.captions import draw_wording

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hsm.audio import PATCH_BANDS
-from hsm.models.separators import GlobalSeparator, LocalSeparator
+from hsm.networks.separators import GlobalSeparator, LocalSeparator
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenFeatures
 from hsm.training.mixing import MixingSettings, draw_first_column

@@ -8,7 +8,6 @@ from itertools import islice
 import pytest
 import torch
 
-from hsm.config import TextConfig
 from hsm.evaluation.instructions import (
     BLIND,
     HAND_WRITTEN,
@@ -29,9 +28,9 @@ from hsm.instruction import parse_instruction
 from hsm.instruction.generator import LABELS, examples
 from hsm.instruction.neural import NeuralParser
 from hsm.instruction.phrases import load_phrases
-from hsm.models.instruction_net import InstructionNet
+from hsm.networks.instruction_net import InstructionNet
 from hsm.records import Instruction
-from hsm.text import TextEncoder, load_text_encoder
+from hsm.text import TextConfig, TextEncoder, load_text_encoder
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from hsm.config import TextConfig
 from hsm.errors import HSMError
 from hsm.instruction import parse_instruction
 from hsm.instruction.neural import NeuralParser
-from hsm.models.instruction_net import InstructionNet
+from hsm.networks.instruction_net import InstructionNet
 from hsm.records import Instruction
-from hsm.text import load_text_encoder
+from hsm.text import TextConfig, load_text_encoder
 
 FORBIDDEN = ("open", "os.", "subprocess.", "socket.", "shutil.", "exec", "compile", "import")
 watched: list[str] | None = None  # events of the interpreter while a text is read, None when nobody looks

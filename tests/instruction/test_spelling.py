@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hsm.config import small
+from hsm.config import SMALL
 from hsm.instruction.sounds import sound_words
 from hsm.instruction.spelling import correct_commands
 from hsm.instruction.words import EXTRACT_VERBS, REMOVE_VERBS
@@ -14,7 +14,7 @@ from hsm.text import load_text_encoder
 @pytest.fixture(scope="module")
 def words() -> frozenset[str]:
     """The vocabulary of the packaged text encoder."""
-    return load_text_encoder(small().text).words()
+    return load_text_encoder(SMALL.text).words()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from stage_context import fresh_context
 
-from hsm.config import tiny
+from hsm.config import TINY
 from hsm.manifest import COLUMNS
 from hsm.text import load_text_encoder
 from hsm.training.captions import CaptionStore
@@ -69,7 +69,7 @@ def store(manifest: Path, cache: Path) -> ClipStore:
 @pytest.fixture(scope="session")
 def captions(store: ClipStore, cache: Path) -> CaptionStore:
     """The text features of the clips' wordings."""
-    return CaptionStore(store.clips, lambda: load_text_encoder(tiny().text), "tiny", cache)
+    return CaptionStore(store.clips, lambda: load_text_encoder(TINY.text), "tiny", cache)
 
 
 @pytest.fixture

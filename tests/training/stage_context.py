@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from hsm.config import tiny
-from hsm.models import build_modules
+from hsm.config import TINY
+from hsm.model import build_modules
 from hsm.training.captions import CaptionStore
 from hsm.training.clip_store import ClipStore
 from hsm.training.stages import StageContext
@@ -14,7 +14,7 @@ from hsm.training.stages import StageContext
 def fresh_context(store: ClipStore, captions: CaptionStore) -> StageContext:
     """Fresh networks over some clips."""
     torch.manual_seed(7)
-    modules = build_modules(tiny())
+    modules = build_modules(TINY)
     for module in modules.values():
         module.eval()
-    return StageContext(tiny(), store, captions, torch.device("cpu"), modules, seed=3)
+    return StageContext(TINY, store, captions, torch.device("cpu"), modules, seed=3)

@@ -9,17 +9,17 @@ import torch
 from aisfx_file import write_aisfx
 
 from hsm.audio import sfx_mel
-from hsm.config import tiny
+from hsm.config import TINY
 from hsm.errors import HSMError
-from hsm.models.sound_encoder import SoundEncoder
+from hsm.networks.sound_encoder import SoundEncoder
 from hsm.training import pretrained
 from hsm.training.pretrained import aisfx_checkpoint, read_checkpoint
 
 
 def test_the_folded_network_computes_what_the_original_does(tmp_path: Path) -> None:
     layers = write_aisfx(tmp_path / "checkpoint.pth", 2)
-    encoder = SoundEncoder(tiny().sound_encoder)
-    encoder.load_state_dict(read_checkpoint(tmp_path / "checkpoint.pth", tiny().sound_encoder))
+    encoder = SoundEncoder(TINY.sound_encoder)
+    encoder.load_state_dict(read_checkpoint(tmp_path / "checkpoint.pth", TINY.sound_encoder))
     wave = torch.randn(1, 32_000) * 0.05
     x = sfx_mel(wave)[None]
     with torch.no_grad():
@@ -34,7 +34,7 @@ def test_the_folded_network_computes_what_the_original_does(tmp_path: Path) -> N
 def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
     write_aisfx(tmp_path / "checkpoint.pth", 3)
     with pytest.raises(HSMError, match="has 3 channels, wanted 2"):
-        read_checkpoint(tmp_path / "checkpoint.pth", tiny().sound_encoder)
+        read_checkpoint(tmp_path / "checkpoint.pth", TINY.sound_encoder)
 
 
 def test_a_missing_package_is_named_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:

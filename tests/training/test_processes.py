@@ -17,7 +17,7 @@ import torch.distributed as dist
 from aisfx_file import write_aisfx
 from stage_context import fresh_context
 
-from hsm.config import tiny
+from hsm.config import TINY
 from hsm.errors import HSMError
 from hsm.text import load_text_encoder
 from hsm.training.__main__ import STAGES, main, make_stage
@@ -43,7 +43,7 @@ def train_all(number: int, folder: Path, manifest: Path, cache: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2)
     store = ClipStore(manifest, cache)
-    captions = CaptionStore(store.clips, lambda: load_text_encoder(tiny().text), "tiny", cache)
+    captions = CaptionStore(store.clips, lambda: load_text_encoder(TINY.text), "tiny", cache)
     for name in STAGES:
         run_of(fresh_context(store, captions), name, BATCH, folder / name).train()
 
@@ -132,7 +132,7 @@ def test_shares_are_all_there_is_in_order_also_where_they_differ_in_size(monkeyp
 def test_torchrun_trains_a_stage_and_the_first_process_alone_writes_and_tells(
     manifest: Path, cache: Path, captions: CaptionStore, tmp_path: Path
 ) -> None:
-    write_aisfx(tmp_path / "aisfx.pth", tiny().sound_encoder.channels)
+    write_aisfx(tmp_path / "aisfx.pth", TINY.sound_encoder.channels)
     where = ["--data", manifest, "--cache", cache, "--runs", tmp_path / "runs", "--weights", tmp_path / "weights"]
     how = ["--config", "tiny", "--steps", "2", "--batch", "3", "--crop-s", "0.64", "--device", "cpu", "--threads", "1"]
     command = [str(part) for part in (*where, *how)]

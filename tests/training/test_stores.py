@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hsm.audio import RATE_HZ, load_audio, to_model_rate
-from hsm.config import tiny
+from hsm.config import TINY
 from hsm.errors import HSMError
 from hsm.evaluation.rows import unseen_wordings
 from hsm.text import TASK_WORDS, TextEncoder, load_text_encoder
@@ -57,7 +57,7 @@ def test_a_changed_manifest_is_decoded_anew(store: ClipStore, manifest: Path, ca
 
 
 def test_stored_text_features_are_those_of_the_encoder(captions: CaptionStore, store: ClipStore) -> None:
-    encoder = load_text_encoder(tiny().text)
+    encoder = load_text_encoder(TINY.text)
     texts = [text for clip in store.clips[:3] for text in wordings(clip)]
     stored, ids = captions.features(texts)
     for row, text in enumerate(texts):

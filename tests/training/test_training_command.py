@@ -12,7 +12,7 @@ import pytest
 from aisfx_file import write_aisfx
 
 from hsm import HSM, Audio, HSMError
-from hsm.config import tiny
+from hsm.config import TINY
 from hsm.training.__main__ import STAGES, main
 from hsm.weights import MANIFEST, sha256
 
@@ -23,7 +23,7 @@ MakeSound = Callable[..., Audio]
 def command(manifest: Path, cache: Path, tmp_path: Path) -> list[str]:
     """Everything after the stage."""
     where = ["--data", str(manifest), "--cache", str(cache), "--runs", str(tmp_path / "runs")]
-    write_aisfx(tmp_path / "aisfx.pth", tiny().sound_encoder.channels)
+    write_aisfx(tmp_path / "aisfx.pth", TINY.sound_encoder.channels)
     how = ["--config", "tiny", "--steps", "2", "--batch", "3", "--crop-s", "0.64", "--device", "cpu", "--threads", "1"]
     folders = ["--weights", str(tmp_path / "weights"), "--checkpoint", str(tmp_path / "aisfx.pth")]
     return [*where, *folders, *how]

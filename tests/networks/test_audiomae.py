@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hsm.audio import CELL_BANDS, MEL_BANDS, PATCH_BANDS
-from hsm.config import tiny
-from hsm.models.audiomae import AudioMAE, positions, to_patches
+from hsm.config import TINY
+from hsm.networks.audiomae import AudioMAE, positions, to_patches
 
 E = 16
 CELLS = torch.randn(2, 6, CELL_BANDS, E, generator=torch.Generator().manual_seed(1))
@@ -17,7 +17,7 @@ CELLS = torch.randn(2, 6, CELL_BANDS, E, generator=torch.Generator().manual_seed
 @pytest.fixture
 def network() -> AudioMAE:
     torch.manual_seed(0)
-    return AudioMAE(tiny().audiomae, E).eval()
+    return AudioMAE(TINY.audiomae, E).eval()
 
 
 def order(seed: int = 3) -> torch.Tensor:
@@ -53,7 +53,7 @@ def test_positions_are_all_different_and_split_into_time_and_frequency() -> None
 
 @pytest.mark.parametrize(("frames", "patches"), [(1_024, 512), (16, 8), (48, 24)])
 def test_features_have_one_row_a_patch(network: AudioMAE, frames: int, patches: int) -> None:
-    assert network(torch.randn(2, frames, MEL_BANDS), CELLS).shape == (2, patches, tiny().audiomae.width)
+    assert network(torch.randn(2, frames, MEL_BANDS), CELLS).shape == (2, patches, TINY.audiomae.width)
 
 
 def test_the_order_of_the_patches_matters(network: AudioMAE) -> None:
@@ -78,7 +78,7 @@ def test_the_encoder_does_not_see_hidden_patches(network: AudioMAE, keep: float)
     mel = torch.randn(2, 64, MEL_BANDS, requires_grad=True)
     visible = network.masked(mel, CELLS, keep, order()).visible
     kept = round(keep * 32)
-    assert visible.shape == (2, kept, tiny().audiomae.width)
+    assert visible.shape == (2, kept, TINY.audiomae.width)
     visible.square().sum().backward()
     seen = touched(mel)
     assert seen.sum(1).tolist() == [kept, kept]

@@ -1,9 +1,4 @@
-"""The networks: tensors in, tensors out.
-
-Axes: B batch, S samples, M mel bins, T frames, F STFT bins, P patches, L text tokens, D width of the
-semantic features, C width inside a network, W width of the frozen text encoder, N codec frames,
-K codebooks, E width of their entries (in the sound encoder: of its features).
-"""
+"""The networks of one system by name."""
 
 from __future__ import annotations
 
@@ -12,16 +7,16 @@ from collections.abc import Callable, Collection
 from torch import nn
 
 from hsm.config import Config
-from hsm.models.audiomae import AudioMAE
-from hsm.models.codec import Codec
-from hsm.models.decoder import AcousticDecoder
-from hsm.models.instruction_net import InstructionNet
-from hsm.models.mask_renderer import MaskRenderer
-from hsm.models.presence import PresenceNet
-from hsm.models.q_audio import QAudio
-from hsm.models.resunet import AudioSep
-from hsm.models.separators import GlobalSeparator, LocalSeparator
-from hsm.models.sound_encoder import SoundEncoder
+from hsm.networks.audiomae import AudioMAE
+from hsm.networks.codec import Codec
+from hsm.networks.decoder import AcousticDecoder
+from hsm.networks.instruction_net import InstructionNet
+from hsm.networks.mask_decoder import MaskDecoder
+from hsm.networks.q_audio import QAudio
+from hsm.networks.resunet import AudioSep
+from hsm.networks.separators import GlobalSeparator, LocalSeparator
+from hsm.networks.sound_encoder import SoundEncoder
+from hsm.networks.tagger import Tagger
 
 _MAKERS: dict[str, Callable[[Config], nn.Module]] = {
     "sound_encoder": lambda c: SoundEncoder(c.sound_encoder),
@@ -29,8 +24,8 @@ _MAKERS: dict[str, Callable[[Config], nn.Module]] = {
     "q_audio": lambda c: QAudio(c.q_audio, c.audiomae.width, c.text.width),
     "global_separator": lambda c: GlobalSeparator(c.global_separator, c.audiomae.width, c.text.width),
     "local_separator": lambda c: LocalSeparator(c.local_separator, c.audiomae.width, c.text.width),
-    "mask": lambda c: MaskRenderer(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.width),
-    "presence": lambda c: PresenceNet(c.presence, c.mask.width, c.text.width),
+    "mask": lambda c: MaskDecoder(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.width),
+    "presence": lambda c: Tagger(c.presence, c.mask.width, c.text.width),
     "codec": lambda c: Codec(c.codec),
     "decoder": lambda c: AcousticDecoder(c.decoder, c.codec, c.audiomae.width),
     "instruction": lambda c: InstructionNet(c.text.width),

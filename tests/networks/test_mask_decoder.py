@@ -7,20 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from hsm.audio import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
-from hsm.config import tiny
-from hsm.models.mask_renderer import ConvBlock, FiLM, Guidance, MaskRenderer
+from hsm.config import TINY
+from hsm.networks.mask_decoder import ConvBlock, FiLM, Guidance, MaskDecoder
 
 W, D, E, COLUMNS = 32, 32, 16, 4
 T = COLUMNS * FRAMES_PER_COLUMN + 1
 EXTRACT, REMOVE = torch.tensor([0, 0]), torch.tensor([1, 1])
 
 
-def fresh() -> MaskRenderer:
+def fresh() -> MaskDecoder:
     torch.manual_seed(0)
-    return MaskRenderer(tiny().mask, W, D, E).eval()
+    return MaskDecoder(TINY.mask, W, D, E).eval()
 
 
-def trained() -> MaskRenderer:
+def trained() -> MaskDecoder:
     """With the weights drawn that are zero at first."""
     network = fresh()
     for parameter in network.parameters():
@@ -34,7 +34,7 @@ def given() -> tuple[Tensor, Tensor, Guidance]:
     """What was heard of two mixtures, text and guidance."""
     torch.manual_seed(1)
     guidance = Guidance(torch.randn(2, D), torch.randn(2, COLUMNS * PATCH_BANDS, D))
-    return torch.randn(2, T, tiny().mask.width), torch.randn(2, W), guidance
+    return torch.randn(2, T, TINY.mask.width), torch.randn(2, W), guidance
 
 
 Given = tuple[Tensor, Tensor, Guidance]
@@ -100,22 +100,22 @@ def test_each_example_of_a_batch_has_its_own_task(given: Given) -> None:
 
 def test_a_column_guides_its_five_frames_and_the_last_goes_on() -> None:
     columns = torch.arange(COLUMNS).float().reshape(1, -1, 1).expand(1, -1, 8)
-    frames = MaskRenderer._to_frames(columns, T)
+    frames = MaskDecoder._to_frames(columns, T)
     assert frames.shape == (1, T, 8)
     for frame in range(T):
         assert torch.equal(frames[0, frame], torch.full((8,), float(min(frame // FRAMES_PER_COLUMN, COLUMNS - 1))))
-    assert torch.equal(MaskRenderer._to_frames(columns, 7), frames[:, :7])
+    assert torch.equal(MaskDecoder._to_frames(columns, 7), frames[:, :7])
 
 
 def test_hearing_depends_on_the_spectrum_and_on_the_sound_encoder() -> None:
     network = trained()
     torch.manual_seed(2)
     magnitude, cells = torch.rand(2, T, STFT_BINS), torch.randn(2, 4, CELL_BANDS, E)
-    heard = network.hear(magnitude, cells)
-    assert heard.shape == (2, T, tiny().mask.width)
-    assert not torch.allclose(heard, network.hear(2 * magnitude, cells), atol=1e-3)
-    assert not torch.allclose(heard, network.hear(magnitude, cells.flip(2)), atol=1e-3), "which band matters"
-    alone = network.hear(magnitude[:1], cells[:1])
+    heard = network.encode(magnitude, cells)
+    assert heard.shape == (2, T, TINY.mask.width)
+    assert not torch.allclose(heard, network.encode(2 * magnitude, cells), atol=1e-3)
+    assert not torch.allclose(heard, network.encode(magnitude, cells.flip(2)), atol=1e-3), "which band matters"
+    alone = network.encode(magnitude[:1], cells[:1])
     assert torch.allclose(heard[:1], alone, atol=1e-5), "mixtures of a batch do not hear each other"
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from hsm.audio import CODEC_DELAY, CODEC_HOP, RATE_HZ
-from hsm.config import CodecConfig, small, tiny
-from hsm.models.codec import FLOOR, Codec, GroupQuantiser
+from hsm.config import SMALL, TINY
+from hsm.networks.codec import FLOOR, Codec, CodecConfig, GroupQuantiser
 
 HOPS = 12
 
@@ -16,7 +16,7 @@ HOPS = 12
 @pytest.fixture
 def codec() -> Codec:
     torch.manual_seed(0)
-    return Codec(tiny().codec).eval()
+    return Codec(TINY.codec).eval()
 
 
 def sound(samples: int = HOPS * CODEC_HOP, batch: int = 2) -> Tensor:
@@ -24,7 +24,7 @@ def sound(samples: int = HOPS * CODEC_HOP, batch: int = 2) -> Tensor:
 
 
 def test_the_bundled_codec_is_six_kilobits_a_second() -> None:
-    config = small().codec
+    config = SMALL.codec
     bits = config.groups * (config.entries - 1).bit_length()
     assert bits * RATE_HZ / CODEC_HOP == 6_000
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from hsm.audio import istft, stft
-from hsm.config import ResUNetConfig, tiny
-from hsm.models.resunet import AudioSep, ResUNet
+from hsm.config import TINY
+from hsm.networks.resunet import AudioSep, ResUNet, ResUNetConfig
 
-TINY = ResUNetConfig(n_fft=64, hop=16, widths=(2, 4, 4), condition_width=8)
+NARROW = ResUNetConfig(n_fft=64, hop=16, widths=(2, 4, 4), condition_width=8)
 
 
 def test_at_the_papers_sizes_it_has_six_blocks_each_way_and_thirty_million_parameters() -> None:
@@ -24,14 +24,14 @@ def test_at_the_papers_sizes_it_has_six_blocks_each_way_and_thirty_million_param
 @pytest.mark.parametrize("samples", [100, 16 * 4 * 8, 1_000])
 def test_any_length_comes_back_as_long(samples: int) -> None:
     torch.manual_seed(0)
-    network, wave = ResUNet(TINY).eval(), torch.randn(2, samples)
-    found = network(stft(wave, TINY.n_fft, TINY.hop), torch.randn(2, 8))
-    assert istft(found, samples, TINY.n_fft, TINY.hop).shape == wave.shape
+    network, wave = ResUNet(NARROW).eval(), torch.randn(2, samples)
+    found = network(stft(wave, NARROW.n_fft, NARROW.hop), torch.randn(2, 8))
+    assert istft(found, samples, NARROW.n_fft, NARROW.hop).shape == wave.shape
 
 
 def test_no_bin_becomes_louder_and_silence_stays_silent() -> None:
     torch.manual_seed(0)
-    network, spectrum = ResUNet(TINY).eval(), stft(torch.randn(1, 500), TINY.n_fft, TINY.hop)
+    network, spectrum = ResUNet(NARROW).eval(), stft(torch.randn(1, 500), NARROW.n_fft, NARROW.hop)
     found = network(spectrum, torch.randn(1, 8))
     assert (found.abs() <= spectrum.abs() + 1e-5).all()
     assert (network(torch.zeros_like(spectrum), torch.randn(1, 8)) == 0).all()
@@ -39,7 +39,7 @@ def test_no_bin_becomes_louder_and_silence_stays_silent() -> None:
 
 def test_the_description_and_every_parameter_take_part() -> None:
     torch.manual_seed(0)
-    network, spectrum = ResUNet(TINY), stft(torch.randn(2, 500), TINY.n_fft, TINY.hop)
+    network, spectrum = ResUNet(NARROW), stft(torch.randn(2, 500), NARROW.n_fft, NARROW.hop)
     condition = torch.randn(2, 8, requires_grad=True)
     network(spectrum, condition).abs().square().sum().backward()
     assert condition.grad is not None
@@ -49,7 +49,7 @@ def test_the_description_and_every_parameter_take_part() -> None:
 
 def test_the_rival_gives_each_bin_a_share_and_a_turn_and_what_it_hears_depends_on_the_words() -> None:
     torch.manual_seed(0)
-    network, spectrum = AudioSep(tiny().audiosep, 12).eval(), stft(0.05 * torch.randn(2, 5_000))
+    network, spectrum = AudioSep(TINY.audiosep, 12).eval(), stft(0.05 * torch.randn(2, 5_000))
     words = torch.nn.functional.normalize(torch.randn(2, 12), dim=1)
     gain = network(spectrum, words)
     assert gain.shape == spectrum.shape
@@ -64,7 +64,7 @@ def test_the_rival_gives_each_bin_a_share_and_a_turn_and_what_it_hears_depends_o
 
 def test_in_half_precision_the_rivals_answer_is_nearly_the_same() -> None:
     torch.manual_seed(0)
-    network, spectrum = AudioSep(tiny().audiosep, 12).eval(), stft(0.05 * torch.randn(1, 5_000))
+    network, spectrum = AudioSep(TINY.audiosep, 12).eval(), stft(0.05 * torch.randn(1, 5_000))
     words = torch.nn.functional.normalize(torch.randn(1, 12), dim=1)
     with torch.autocast("cpu", torch.bfloat16):
         half = network(spectrum, words)

@@ -19,14 +19,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hsm.audio import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS
-from hsm.config import CodecConfig, DecoderConfig
-from hsm.models.codec import digits_of, numbers_of
-from hsm.models.layers import TransformerBlock
-from hsm.models.mask_renderer import ConvBlock
+from hsm.networks.codec import CodecConfig, digits_of, numbers_of
+from hsm.networks.layers import TransformerBlock
+from hsm.networks.mask_decoder import ConvBlock
 
 CONTEXT = 512  # frames that a frame sees, itself included: 10.24 s
 ROTATION_BASE = 10_000.0
 END_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The autoregressive acoustic decoder. Paper: Sec. III-E1, IV-C.
+
+    `condition_blocks`: convolutions over the condition, which see to both sides.
+    `frame_width`: what a column of Ŝ tells each of its codec frames.
+    `code_width`: of the table of codes.
+    """
+
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    condition_blocks: int = 2
+    frame_width: int = 96
+    code_width: int = 32
 
 
 class Sampling(NamedTuple):

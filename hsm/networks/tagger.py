@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-from hsm.config import PresenceConfig
 
 THINNING = 4  # frames that are averaged before anything is named
 ALIKE = 0.6  # cosine of sentence embeddings from which two names may mean the same sound
 
 
-class PresenceNet(nn.Module):
+@dataclass(frozen=True)
+class TaggerConfig:
+    """Naming what a mixture holds; `names`: how many sounds it knows by name."""
+
+    width: int = 512
+    names: int = 192
+
+
+class Tagger(nn.Module):
     """Matches what the mask renderer hears with the names of frequent sounds, frame by frame.
 
     Departure: the paper asks for one sound and is told of no other. A renderer that also knows what else there
@@ -25,7 +32,7 @@ class PresenceNet(nn.Module):
         text_width: width W of the text encoder's features.
     """
 
-    def __init__(self, config: PresenceConfig, heard_width: int, text_width: int) -> None:
+    def __init__(self, config: TaggerConfig, heard_width: int, text_width: int) -> None:
         super().__init__()
         self.frame_in = nn.Sequential(
             nn.LayerNorm(heard_width),
@@ -45,7 +52,7 @@ class PresenceNet(nn.Module):
         """Log-odds that each name sounds at any time.
 
         Args:
-            heard: (B, T, C) from `MaskRenderer.hear`.
+            heard: (B, T, C) from `MaskDecoder.encode`.
 
         Returns:
             (B, V), in the order of `vocabulary` (V, W), the names' sentence embeddings.

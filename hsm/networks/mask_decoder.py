@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -9,11 +10,25 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
-from hsm.config import MaskConfig
-from hsm.models.layers import Attention, feed_forward
-from hsm.models.sound_encoder import cells_at_frames
+from hsm.networks.layers import Attention, feed_forward
+from hsm.networks.sound_encoder import cells_at_frames
 
 DILATIONS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class MaskDecoderConfig:
+    """The mask renderer: blocks that hear the mixture alone, then blocks that know the description.
+
+    A self-attention follows every second convolution block.
+    """
+
+    width: int = 320
+    mixture_blocks: int = 4
+    described_blocks: int = 4
+    heads: int = 5
+    condition_width: int = 384
+    cell_width: int = 64
 
 
 class Guidance(NamedTuple):
@@ -96,7 +111,7 @@ class Blocks(nn.Module):
         return x
 
 
-class MaskRenderer(nn.Module):
+class MaskDecoder(nn.Module):
     """Predicts the described sound's share of every STFT bin.
 
     Departure: Sec. III-E regenerates the target from codec tokens and loses its phase; this filters
@@ -113,7 +128,7 @@ class MaskRenderer(nn.Module):
         cell_width: width E of the sound encoder's features.
     """
 
-    def __init__(self, config: MaskConfig, text_width: int, feature_width: int, cell_width: int) -> None:
+    def __init__(self, config: MaskDecoderConfig, text_width: int, feature_width: int, cell_width: int) -> None:
         super().__init__()
         width, condition_width = config.width, config.condition_width
         self.bins_in = nn.Linear(STFT_BINS, width)
@@ -138,7 +153,7 @@ class MaskRenderer(nn.Module):
         column = torch.arange(frames, device=columns.device) // FRAMES_PER_COLUMN
         return columns.index_select(1, column.clamp_max(columns.shape[1] - 1))
 
-    def hear(self, magnitude: Tensor, cells: Tensor) -> Tensor:
+    def encode(self, magnitude: Tensor, cells: Tensor) -> Tensor:
         """What does not depend on the description.
 
         Args:
@@ -158,7 +173,7 @@ class MaskRenderer(nn.Module):
         """Masks' log-odds.
 
         Args:
-            heard: (B, T, C) from `hear`.
+            heard: (B, T, C) from `encode`.
             text: (B, text_width) sentence embedding of the description.
             task: (B,) 0 extract, 1 remove.
             guidance: Ĝ and Ŝ of the target, or None for the single-stage variant.

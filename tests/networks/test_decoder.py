@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from hsm.audio import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS
-from hsm.config import tiny
-from hsm.models import decoder as decoder_module
-from hsm.models.decoder import AcousticDecoder, Sampling, draw, rotate
+from hsm.config import TINY
+from hsm.networks import decoder as decoder_module
+from hsm.networks.decoder import AcousticDecoder, Sampling, draw, rotate
 
 D, COLUMNS, GROUPS, ENTRIES = 32, 3, 3, 8
 N = COLUMNS * CODEC_FRAMES_PER_COLUMN + CODEC_DELAY
@@ -18,7 +18,7 @@ N = COLUMNS * CODEC_FRAMES_PER_COLUMN + CODEC_DELAY
 @pytest.fixture
 def decoder() -> AcousticDecoder:
     torch.manual_seed(0)
-    return AcousticDecoder(tiny().decoder, tiny().codec, D).eval().requires_grad_(False)
+    return AcousticDecoder(TINY.decoder, TINY.codec, D).eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def tokens_of(decoder: AcousticDecoder, local: Tensor, sampling: Sampling, seed:
 
 
 def test_every_frame_of_the_sound_and_the_end_have_a_condition(decoder: AcousticDecoder, local: Tensor) -> None:
-    assert decoder.condition(local).shape == (2, N + 1, tiny().decoder.width)
+    assert decoder.condition(local).shape == (2, N + 1, TINY.decoder.width)
     assert decoder(decoder.condition(local), torch.zeros(2, N, GROUPS, dtype=torch.long)).shape == (
         2,
         N + 1,

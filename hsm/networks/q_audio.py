@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from hsm.config import QAudioConfig
-from hsm.models.layers import Attention, feed_forward
+from hsm.networks.layers import Attention, feed_forward
 from hsm.text import TextFeatures
 
 Objective = Literal["itc", "itm", "itg"]
+
+
+@dataclass(frozen=True)
+class QAudioConfig:
+    """One learnable query, shared self-attention. Paper: Sec. III-B2, IV-C."""
+
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
 
 
 def attention_mask(objective: Objective, text_mask: Tensor) -> Tensor:

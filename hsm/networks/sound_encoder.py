@@ -10,6 +10,7 @@ normalisations are folded into the convolutions.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -30,11 +31,22 @@ from hsm.audio import (
     hz_to_mel,
     sfx_mel,
 )
-from hsm.config import SoundEncoderConfig
 from hsm.interpolation import interpolate
 
 BLOCKS = 4
 STRIPE_FRAMES, STRIPE_HALO = 192, 2  # an even number of frames, and what two 3x3 convolutions reach beyond
+
+
+@dataclass(frozen=True)
+class SoundEncoderConfig:
+    """The pretrained sound encoder; channels of its first block, doubled in each of the next three."""
+
+    channels: int = 64
+
+    @property
+    def width(self) -> int:
+        """Width of its features."""
+        return 8 * self.channels
 
 
 def _places(centres: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsm.config import tiny
-from hsm.models.q_audio import QAudio, attention_mask
+from hsm.config import TINY
+from hsm.networks.q_audio import QAudio, attention_mask
 from hsm.text import TextFeatures
 
 D, W, P, L = 32, 32, 16, 6
@@ -16,7 +16,7 @@ D, W, P, L = 32, 32, 16, 6
 @pytest.fixture
 def network() -> QAudio:
     torch.manual_seed(0)
-    return QAudio(tiny().q_audio, D, W).eval()
+    return QAudio(TINY.q_audio, D, W).eval()
 
 
 def sounds(batch: int = 2, requires_grad: bool = False) -> Tensor:

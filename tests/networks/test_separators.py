@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsm.config import tiny
-from hsm.models.separators import GlobalSeparator, LocalSeparator, TextCondition
+from hsm.config import TINY
+from hsm.networks.separators import GlobalSeparator, LocalSeparator, TextCondition
 
 D, W, P, L = 32, 32, 24, 5
 Answer = Callable[[TextCondition], list[Tensor]]
@@ -26,13 +26,13 @@ def awake(module: nn.Module) -> nn.Module:
 @pytest.fixture(scope="module")
 def h1() -> GlobalSeparator:
     torch.manual_seed(0)
-    return awake(GlobalSeparator(tiny().global_separator, D, W))  # type: ignore[return-value]
+    return awake(GlobalSeparator(TINY.global_separator, D, W))  # type: ignore[return-value]
 
 
 @pytest.fixture(scope="module")
 def h2() -> LocalSeparator:
     torch.manual_seed(1)
-    return awake(LocalSeparator(tiny().local_separator, D, W))  # type: ignore[return-value]
+    return awake(LocalSeparator(TINY.local_separator, D, W))  # type: ignore[return-value]
 
 
 @pytest.fixture(params=["H1", "H2"])
@@ -88,8 +88,8 @@ def test_examples_of_a_batch_do_not_see_each_other(answer: Answer) -> None:
 def test_untrained_separators_answer_with_the_mixture() -> None:
     torch.manual_seed(5)
     whole, local, text = torch.randn(2, D), torch.randn(2, P, D), condition()
-    assert torch.equal(GlobalSeparator(tiny().global_separator, D, W)(whole, text), whole)
-    assert torch.equal(LocalSeparator(tiny().local_separator, D, W)(local, whole, text).local, local)
+    assert torch.equal(GlobalSeparator(TINY.global_separator, D, W)(whole, text), whole)
+    assert torch.equal(LocalSeparator(TINY.local_separator, D, W)(local, whole, text).local, local)
 
 
 def test_h2_listens_to_the_global_feature(h2: LocalSeparator) -> None:
@@ -103,7 +103,7 @@ def test_h2_listens_to_the_global_feature(h2: LocalSeparator) -> None:
 def test_h2s_attention_is_a_distribution_over_the_patches(h2: LocalSeparator, patches: int) -> None:
     found = h2(torch.randn(2, patches, D), torch.randn(2, D), condition())
     assert found.local.shape == (2, patches, D)
-    assert found.attention.shape == (2, tiny().local_separator.heads, patches)
+    assert found.attention.shape == (2, TINY.local_separator.heads, patches)
     assert found.attention.min() >= 0
     assert torch.allclose(found.attention.sum(-1), torch.ones(2, 2))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hsm.models.layers import Attention, TransformerBlock
+from hsm.networks.layers import Attention, TransformerBlock
 
 
 def torchs_own(attention: Attention, width: int, context_width: int) -> nn.MultiheadAttention:

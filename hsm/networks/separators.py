@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from hsm.audio import PATCH_BANDS
-from hsm.config import SeparatorConfig
-from hsm.models.audiomae import positions
-from hsm.models.layers import TransformerBlock
+from hsm.networks.audiomae import positions
+from hsm.networks.layers import TransformerBlock
+
+
+@dataclass(frozen=True)
+class SeparatorConfig:
+    """A NAR transformer, of H1 or of H2. Paper: Sec. III-C, III-D, IV-C."""
+
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
 
 
 class TextCondition(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,9 +11,24 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import PATCH, PATCH_BANDS
-from hsm.config import AudioMAEConfig
-from hsm.models.layers import TransformerBlock
-from hsm.models.sound_encoder import cells_at_patches
+from hsm.networks.layers import TransformerBlock
+from hsm.networks.sound_encoder import cells_at_patches
+
+
+@dataclass(frozen=True)
+class AudioMAEConfig:
+    """Encoder and pretraining decoder. Paper: Sec. III-B1, Sec. V-D.
+
+    `cells`: whether the sound encoder's features stand beside the patches; the paper's has none.
+    """
+
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
+    decoder_width: int = 192
+    decoder_layers: int = 2
+    decoder_heads: int = 3
+    cells: bool = True
 
 
 def positions(columns: Tensor, width: int) -> Tensor:

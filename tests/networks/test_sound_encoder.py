@@ -20,9 +20,9 @@ from hsm.audio import (
     hz_to_mel,
     sfx_mel,
 )
-from hsm.config import small, tiny
-from hsm.models import sound_encoder
-from hsm.models.sound_encoder import SoundEncoder, cells_at_frames, cells_at_patches
+from hsm.config import SMALL, TINY
+from hsm.networks import sound_encoder
+from hsm.networks.sound_encoder import SoundEncoder, cells_at_frames, cells_at_patches
 
 
 def tone(frequency_hz: float, samples: int = 2 * RATE_HZ) -> torch.Tensor:
@@ -45,9 +45,9 @@ def test_silence_is_zero_and_louder_is_more() -> None:
 
 @pytest.mark.parametrize("samples", [160, COLUMN_SAMPLES, COLUMN_SAMPLES + 640, 2 * COLUMN_SAMPLES, WINDOW_SAMPLES])
 def test_cells_cover_the_sound(samples: int) -> None:
-    encoder = SoundEncoder(tiny().sound_encoder)
+    encoder = SoundEncoder(TINY.sound_encoder)
     cells = encoder(torch.randn(2, samples) * 0.05)
-    assert cells.shape == (2, max(1, samples // CELL_SAMPLES), CELL_BANDS, tiny().sound_encoder.width)
+    assert cells.shape == (2, max(1, samples // CELL_SAMPLES), CELL_BANDS, TINY.sound_encoder.width)
     assert (cells >= 0).all()
     assert not any(p.requires_grad for p in encoder.parameters()), "its knowledge is kept"
 
@@ -55,7 +55,7 @@ def test_cells_cover_the_sound(samples: int) -> None:
 @pytest.mark.parametrize("frames", [16, 33, 64, 65])
 def test_blocks_worked_off_in_stripes_are_the_whole_ones(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    encoder = SoundEncoder(tiny().sound_encoder)
+    encoder = SoundEncoder(TINY.sound_encoder)
     wave = torch.randn(2, (frames - 1) * SFX_HOP) * 0.05
     whole = encoder(wave)
     monkeypatch.setattr(sound_encoder, "STRIPE_FRAMES", 16)
@@ -64,7 +64,7 @@ def test_blocks_worked_off_in_stripes_are_the_whole_ones(frames: int, monkeypatc
 
 def test_the_full_size_is_that_of_the_pretrained_network() -> None:
     with torch.device("meta"):
-        encoder = SoundEncoder(small().sound_encoder)
+        encoder = SoundEncoder(SMALL.sound_encoder)
     convolutions = sum(p.numel() for n, p in encoder.named_parameters() if n.endswith("weight"))
     assert convolutions == 9 * (64 + 64**2 + 64 * 128 + 128**2 + 128 * 256 + 256**2 + 256 * 512 + 512**2)
 

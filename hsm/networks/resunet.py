@@ -9,6 +9,7 @@ bins, which is what makes it slow and large on a CPU.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -16,7 +17,38 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hsm.audio import RATE_HZ, STFT_FFT, STFT_HOP
-from hsm.config import AudioSepConfig, ResUNetConfig
+
+
+@dataclass(frozen=True)
+class AudioSepConfig:
+    """The rival, at 16 kHz. Paper: "Separate Anything You Describe", Sec. III-B, whose network hears 32 kHz.
+
+    `width`: channels of its first encoder block, doubled in each of the next up to `widest`.
+    """
+
+    width: int = 8
+    widest: int = 112
+    blocks: int = 6
+    condition_width: int = 128
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the encoder blocks."""
+        return tuple(min(self.width * 2**i, self.widest) for i in range(self.blocks))
+
+
+@dataclass(frozen=True)
+class ResUNetConfig:
+    """AudioSep's network at its paper's sizes, whose cost is compared with; stands alone and is no part of a `Config`.
+
+    `widths`: channels of its encoder blocks; each halves the bins, all but the last the frames too.
+    """
+
+    rate_hz: int = 32_000
+    n_fft: int = 2_048
+    hop: int = 320
+    widths: tuple[int, ...] = (32, 64, 128, 256, 384, 384)
+    condition_width: int = 512
 
 
 class Activation(nn.Module):

@@ -19,9 +19,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hsm.audio import CODEC_DELAY, CODEC_FFT, CODEC_HOP
-from hsm.config import CodecConfig
-from hsm.models.layers import feed_forward
-from hsm.models.phase import OVERLAPS, PhaseState, SpectrogramInversion
+from hsm.networks.layers import feed_forward
+from hsm.networks.phase import OVERLAPS, PhaseState, SpectrogramInversion
 
 BINS = CODEC_FFT // 2 + 1  # 321
 STFT_HOP = CODEC_FFT // OVERLAPS  # 160
@@ -30,6 +29,26 @@ PAST = CODEC_FFT - STFT_HOP  # samples of the first STFT frame that lie before i
 FLOOR = 1e-3  # of magnitudes, well below what is heard at the working level
 TAPS = 4
 DILATIONS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The codec: 12 groups of 4 ** 5 = 1,024 entries at 50 frames a second are 6 kbps. Paper: Sec. IV-C.
+
+    `levels`, `digits`: an entry has so many channels, each at one of so many levels.
+    """
+
+    width: int = 256
+    encoder_blocks: int = 4
+    decoder_blocks: int = 5
+    groups: int = 12
+    levels: int = 4
+    digits: int = 5
+
+    @property
+    def entries(self) -> int:
+        """Entries of a group."""
+        return self.levels**self.digits
 
 
 class CausalBlock(nn.Module):
