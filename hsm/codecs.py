@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hsm.audio import CODEC_DELAY, RATE_HZ
 from hsm.errors import HSMError
+from hsm.features import CODEC_DELAY, RATE_HZ
 from hsm.resampling import resample
 
 KINDS = ("dac", "encodec")

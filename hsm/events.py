@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hsm.audio import COLUMN_SAMPLES, RATE_HZ, STFT_HOP, pad_to_multiple, stft, to_model_rate
+from hsm.audio import to_model_rate
+from hsm.features import COLUMN_SAMPLES, RATE_HZ, STFT_HOP, pad_to_multiple, stft
 from hsm.records import Separation
 
 FRAME_S = STFT_HOP / RATE_HZ  # 32 ms

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, RATE_HZ, is_silent
+from hsm.audio import is_silent
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, RATE_HZ
 from hsm.pipeline import HSM
 from hsm.records import Audio, Instruction
 

@@ -8,10 +8,9 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from hsm.audio import RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, istft, pad_to_multiple, stft
-from hsm.interpolation import interpolate
+from hsm.features import RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, interpolate, istft, pad_to_multiple, stft
 from hsm.records import Audio
-from hsm.stream import Stream
+from hsm.windows import Stream
 
 BLOCK_S = 10.0  # memory stays constant: this much sound of one channel is in the frequency domain at a time
 TOP_BINS = 32  # above 8 kHz the mask goes on with the mean of the highest 500 Hz

@@ -15,7 +15,13 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from hsm.audio import (
+from hsm.audio import to_model_rate
+from hsm.bank import FeatureBank
+from hsm.codecs import TransformersCodec, load_codec
+from hsm.competition import contested
+from hsm.config import TINY, Config, config_from_dict
+from hsm.errors import HSMError
+from hsm.features import (
     CODEC_DELAY,
     CODEC_FRAMES_PER_COLUMN,
     COLUMN_SAMPLES,
@@ -27,18 +33,11 @@ from hsm.audio import (
     STFT_BINS,
     log_mel,
     stft,
-    to_model_rate,
     working_gain,
 )
-from hsm.bank import FeatureBank
-from hsm.codecs import TransformersCodec, load_codec
-from hsm.competition import contested
-from hsm.config import TINY, Config, config_from_dict
-from hsm.errors import HSMError
 from hsm.instruction import OfflineParser, Parser
 from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
-from hsm.long_audio import OVERLAP_COLUMNS, CrossFade, Window, columns_of, cut, together
 from hsm.model import NETWORKS, build_modules
 from hsm.native_rate import apply_mask
 from hsm.networks.audiomae import AudioMAE
@@ -55,6 +54,7 @@ from hsm.records import OPERATIONS, Audio, Instruction, Renderer, Separation, Se
 from hsm.resampling import resample
 from hsm.text import TextEncoder, load_text_encoder
 from hsm.weights import BUNDLED, WeightFolder, without_weights
+from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window, batched, columns_of, windows
 
 STAGES = ("parse", "local features", "global features", "global separation", "local separation", "render")
 CARRY = 0.5  # share of the window before in a window's Ĝ, so that the target does not flip on the way
@@ -436,7 +436,7 @@ class HSM:
         refuse_silence(float(np.abs(audio.samples).max()), audio.duration_s)
         watch = Stopwatch(progress)
         columns = columns_of(audio.length_samples, audio.rate_hz)
-        heard = tuple(self.hear(cut([to_model_rate(audio)], columns), columns, watch))
+        heard = tuple(self.hear(windows([to_model_rate(audio)], columns), columns, watch))
         return Listened(audio, heard, columns, watch.timings_s)
 
     @torch.inference_mode()
@@ -444,14 +444,14 @@ class HSM:
         """Hear windows one after the other, each when it is asked for.
 
         Args:
-            pieces: windows with their samples (S,) at 16 kHz, as `hsm.long_audio.cut` makes them.
+            pieces: windows with their samples (S,) at 16 kHz, as `hsm.windows.windows` makes them.
             columns: length of the whole sound in patch columns.
             watch: told of every stage.
 
         Yields:
             What does not depend on the instruction, window by window.
         """
-        for group in together(pieces, self.windows_at_once):
+        for group in batched(pieces, self.windows_at_once):
             share = group[0][0].first / columns
             with watch.stage("local features", share):
                 samples = torch.stack([samples for _, samples in group])  # (B, S)
@@ -552,7 +552,7 @@ class HSM:
         level = CrossFade(columns, 1)
         carried: Tensor | None = None
         beside = None if local_target is None else iter(local_target)
-        for group in together(heard, self.windows_at_once):
+        for group in batched(heard, self.windows_at_once):
             size = len(group)
             share = group[0].window.first / columns
             condition = question.condition.expand(size)
@@ -619,7 +619,7 @@ class HSM:
         """AudioSep's answer window by window: from text and spectrum alone, without H1 and H2.
 
         Args:
-            pieces: windows with their samples (S,) at 16 kHz, as `hsm.long_audio.cut` makes them.
+            pieces: windows with their samples (S,) at 16 kHz, as `hsm.windows.windows` makes them.
             columns: length of the whole sound in patch columns.
             question: what is asked; "remove" is what the described sound leaves.
             watch: told of every window.
@@ -760,7 +760,7 @@ class HSM:
             if options.renderer != "codec":
                 chosen = joined
                 if options.renderer == "audiosep":
-                    pieces = cut([to_model_rate(listened.mixture)], listened.columns)
+                    pieces = windows([to_model_rate(listened.mixture)], listened.columns)
                     rival = self.rival_answer(pieces, listened.columns, question, watch)
                     chosen = torch.cat([answer.mask for answer in rival])  # (T, F)
                 target = apply_mask(listened.mixture, chosen)
@@ -799,7 +799,7 @@ class HSM:
             raise HSMError(
                 f"local_target: got {audio.duration_s:.2f} s; wanted the mixture's {listened.mixture.duration_s:.2f} s."
             )
-        pieces = cut([to_model_rate(audio)], columns)
+        pieces = windows([to_model_rate(audio)], columns)
         return (
             self._local((s * one.gain).to(self.device)[None])[0]
             for (_, s), one in zip(pieces, listened.heard, strict=True)

@@ -20,7 +20,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from hsm.stream import Stream
+from hsm.windows import Stream
 
 ZERO_CROSSINGS = 6
 ROLL_OFF = 0.99

@@ -17,14 +17,14 @@ from typing import TypeVar, get_args
 
 import torch
 
-from hsm.audio import COLUMN_SAMPLES, RATE_HZ
 from hsm.errors import HSMError
-from hsm.long_audio import Window, columns_of, cut
+from hsm.features import COLUMN_SAMPLES, RATE_HZ
 from hsm.native_rate import filtered
 from hsm.pipeline import HSM, Answer, Question, RivalAnswer, Stopwatch, at_native_rate, refuse_silence
 from hsm.reading import Recording, open_sound, survey
 from hsm.records import Depth, Instruction, SeparationOptions
 from hsm.resampling import resample
+from hsm.windows import Window, columns_of, windows
 from hsm.writing import FORMATS, SoundWriter
 
 Decided = TypeVar("Decided", Answer, RivalAnswer)
@@ -143,15 +143,15 @@ def separate_file(
         question = model.question(instruction, options)
     columns = columns_of(length, rate_hz)
 
-    def windows() -> Iterator[tuple[Window, torch.Tensor]]:
+    def cut() -> Iterator[tuple[Window, torch.Tensor]]:
         mono = (torch.from_numpy(block).mean(0) for block in recording.blocks())
-        return cut(resample(mono, rate_hz, RATE_HZ), columns)
+        return windows(resample(mono, rate_hz, RATE_HZ), columns)
 
     def told(found: Iterable[Decided]) -> Iterator[Decided]:
         return _told(found, columns, length / rate_hz, progress)
 
     def answers(asked: Question) -> Iterator[Answer]:
-        heard = model.hear(windows(), columns, watch)
+        heard = model.hear(cut(), columns, watch)
         return told(model.answer(heard, columns, asked, options, watch))
 
     form = (rate_hz, recording.channels, chosen, length)
@@ -163,7 +163,7 @@ def separate_file(
                     writer.write(piece.expand(recording.channels, -1).numpy())
         else:
             rival = options.renderer == "audiosep"
-            found = told(model.rival_answer(windows(), columns, question, watch)) if rival else answers(question)
+            found = told(model.rival_answer(cut(), columns, question, watch)) if rival else answers(question)
             masks = (answer.mask for answer in found)
             sound = (torch.from_numpy(block) for block in recording.blocks())
             for mixture, kept in filtered(sound, masks, rate_hz, length):

@@ -12,7 +12,8 @@ import torch
 import torchaudio
 
 from hsm import Audio, HSMError
-from hsm.audio import (
+from hsm.audio import is_silent, to_model_rate
+from hsm.features import (
     COLUMN_SAMPLES,
     FRAMES_PER_COLUMN,
     MEL_BANDS,
@@ -24,13 +25,11 @@ from hsm.audio import (
     STFT_HOP,
     WINDOW_SAMPLES,
     WORKING_RMS,
-    is_silent,
     istft,
     log_mel,
     mel_amplitude,
     pad_to_multiple,
     stft,
-    to_model_rate,
     working_gain,
 )
 

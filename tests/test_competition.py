@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from hsm import HSM, Audio, SeparationOptions, pipeline
-from hsm.audio import STFT_BINS
 from hsm.competition import EXCERPT_FRAMES, WEIGHT, contested
 from hsm.config import TINY
+from hsm.features import STFT_BINS
 from hsm.networks.tagger import Tagger
 
 T, W = 150, 32

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hsm import Audio, native_rate
-from hsm.audio import RATE_HZ, STFT_BINS, STFT_HOP
+from hsm.features import RATE_HZ, STFT_BINS, STFT_HOP
 from hsm.native_rate import apply_mask
 
 MakeSound = Callable[..., Audio]

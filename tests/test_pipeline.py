@@ -12,7 +12,7 @@ import torch
 from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S, istft, stft, working_gain
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S, istft, stft, working_gain
 from hsm.pipeline import STAGES, Stopwatch
 from hsm.records import Renderer
 

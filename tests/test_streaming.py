@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from hsm import HSM, Audio, HSMError, SeparationOptions
-from hsm.audio import STFT_BINS
+from hsm.features import STFT_BINS
 from hsm.networks.mask_decoder import MaskDecoder
 from hsm.networks.resunet import AudioSep
 from hsm.streaming import FileProgress, FileSeparation, separate_file

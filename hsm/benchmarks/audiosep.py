@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from hsm.audio import istft, stft
 from hsm.benchmarks.measuring import alone, fastest_s, load, peak_bytes, swelling_noise
+from hsm.features import istft, stft
 from hsm.networks.resunet import ResUNet, ResUNetConfig
 from hsm.readme import table
 

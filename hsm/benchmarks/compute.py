@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hsm.audio import WINDOW_S
 from hsm.benchmarks.measuring import alone, fastest_s, swelling_noise
 from hsm.config import CONFIGS
+from hsm.features import WINDOW_S
 from hsm.pipeline import HSM
 from hsm.readme import table
 from hsm.text import TextConfig

@@ -11,10 +11,11 @@ import torch
 from tqdm import tqdm
 
 from hsm import HSM, Audio
-from hsm.audio import CODEC_HOP, RATE_HZ, is_silent, to_model_rate, working_gain
+from hsm.audio import is_silent, to_model_rate
 from hsm.codecs import load_codec
 from hsm.errors import HSMError
 from hsm.evaluation import metrics
+from hsm.features import CODEC_HOP, RATE_HZ, working_gain
 from hsm.manifest import Clip
 from hsm.readme import table
 

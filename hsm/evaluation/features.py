@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, RATE_HZ
 from hsm.evaluation.mixing import Mixture
 from hsm.evaluation.rows import Separator
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, RATE_HZ
 from hsm.records import Audio, Separation
 
 ACTIVE_DB = -25.0  # relative to the loudest column

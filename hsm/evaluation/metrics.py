@@ -14,8 +14,8 @@ import torch
 import torchaudio.functional as taf
 from torch import Tensor
 
-from hsm.audio import RATE_HZ, SILENCE_PEAK
 from hsm.errors import HSMError
+from hsm.features import RATE_HZ, SILENCE_PEAK
 
 LIMIT_DB = 100.0
 TACOTRON_FFT = 512

@@ -7,9 +7,10 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from hsm.audio import MEL_HOP, RATE_HZ, load_audio, to_model_rate
+from hsm.audio import load_audio, to_model_rate
 from hsm.errors import HSMError
 from hsm.evaluation.pairs import Pair
+from hsm.features import MEL_HOP, RATE_HZ
 from hsm.manifest import Clip
 from hsm.records import Audio
 

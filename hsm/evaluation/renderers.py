@@ -11,11 +11,11 @@ import torch
 from tqdm import tqdm
 
 from hsm import HSM, Audio, Instruction, SeparationOptions
-from hsm.audio import RATE_HZ, working_gain
 from hsm.evaluation import metrics
 from hsm.evaluation.mixing import mix
 from hsm.evaluation.pairs import Pair
 from hsm.evaluation.rows import Judge
+from hsm.features import RATE_HZ, working_gain
 from hsm.readme import table
 
 ROWS = {

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from hsm.audio import RATE_HZ, istft, stft
 from hsm.errors import HSMError
 from hsm.evaluation import metrics
 from hsm.evaluation.mixing import Mixture
 from hsm.evaluation.pairs import Pair
+from hsm.features import RATE_HZ, istft, stft
 from hsm.records import Audio, Instruction, Operation, Separation, SeparationOptions
 
 REWORDED = "extract, unseen wording"

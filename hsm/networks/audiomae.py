@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from hsm.audio import PATCH, PATCH_BANDS
+from hsm.features import PATCH, PATCH_BANDS
 from hsm.networks.layers import TransformerBlock
 from hsm.networks.sound_encoder import cells_at_patches
 
@@ -119,7 +119,7 @@ class AudioMAE(nn.Module):
         """Local-semantic features.
 
         Args:
-            mel: (B, T, 128) from `hsm.audio.log_mel`, T a multiple of 16 (1,024 for a whole window).
+            mel: (B, T, 128) from `hsm.features.log_mel`, T a multiple of 16 (1,024 for a whole window).
             cells: (B, cells in time, 12, E) of the same sound from the sound encoder.
 
         Returns:

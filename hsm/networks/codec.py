@@ -18,7 +18,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from hsm.audio import CODEC_DELAY, CODEC_FFT, CODEC_HOP
+from hsm.features import CODEC_DELAY, CODEC_FFT, CODEC_HOP
 from hsm.networks.layers import feed_forward
 from hsm.networks.phase import OVERLAPS, PhaseState, SpectrogramInversion
 

@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS
+from hsm.features import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS
 from hsm.networks.codec import CodecConfig, digits_of, numbers_of
 from hsm.networks.layers import TransformerBlock
 from hsm.networks.mask_decoder import ConvBlock

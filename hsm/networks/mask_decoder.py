@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from hsm.audio import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
+from hsm.features import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
 from hsm.networks.layers import Attention, feed_forward
 from hsm.networks.sound_encoder import cells_at_frames
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import RATE_HZ, STFT_FFT, STFT_HOP
+from hsm.features import RATE_HZ, STFT_FFT, STFT_HOP
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hsm.audio import PATCH_BANDS
+from hsm.features import PATCH_BANDS
 from hsm.networks.audiomae import positions
 from hsm.networks.layers import TransformerBlock
 

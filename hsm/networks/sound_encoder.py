@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import (
+from hsm.features import (
     CELL_BANDS,
     CELL_FRAMES,
     CELL_SAMPLES,
@@ -29,9 +29,9 @@ from hsm.audio import (
     SFX_TOP_HZ,
     STFT_HOP,
     hz_to_mel,
+    interpolate,
     sfx_mel,
 )
-from hsm.interpolation import interpolate
 
 BLOCKS = 4
 STRIPE_FRAMES, STRIPE_HALO = 192, 2  # an even number of frames, and what two 3x3 convolutions reach beyond

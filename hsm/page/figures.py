@@ -16,7 +16,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from hsm.audio import (
+from hsm.audio import to_model_rate
+from hsm.bank import FeatureBank
+from hsm.features import (
     COLUMN_SAMPLES,
     MEL_BANDS,
     PATCH_BANDS,
@@ -25,10 +27,8 @@ from hsm.audio import (
     hz_to_mel,
     log_mel,
     pad_to_multiple,
-    to_model_rate,
     working_gain,
 )
-from hsm.bank import FeatureBank
 from hsm.records import Audio, Separation
 
 WIDTH_IN = 6.0  # half of a desktop page; on a phone the type is still 9 pixels high

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from hsm import HSM, Audio, HSMError, Separation
-from hsm.audio import MEL_BANDS
 from hsm.evaluation.known import is_sum, known_scores, true_target
 from hsm.events import Event, events_csv, find_events
+from hsm.features import MEL_BANDS
 from hsm.live import Listening, hear_on
 from hsm.mixing import mix
 from hsm.page.figures import (

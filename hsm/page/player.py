@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from hsm.audio import MEL_BANDS, PATCH_BANDS
 from hsm.events import Event
+from hsm.features import MEL_BANDS, PATCH_BANDS
 from hsm.page.figures import (
     COLUMN_S,
     LEVEL_STEPS,

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from hsm.audio import COLUMN_SAMPLES, RATE_HZ
 from hsm.events import Event, find_events
+from hsm.features import COLUMN_SAMPLES, RATE_HZ
 from hsm.page.figures import attention_grid
 from hsm.records import Instruction, Separation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hsm.audio import istft, stft
+from hsm.features import istft, stft
 from hsm.networks.resunet import AudioSep
 from hsm.precision import mixed_precision
 from hsm.training.losses import error_db

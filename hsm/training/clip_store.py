@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hsm.audio import RATE_HZ, load_audio, to_model_rate
+from hsm.audio import load_audio, to_model_rate
+from hsm.features import RATE_HZ
 from hsm.manifest import Clip, read_manifest
 
 LONGEST_S = 30.0

@@ -9,7 +9,7 @@ import torch
 import torchaudio.functional as taf
 from torch import Tensor
 
-from hsm.audio import RATE_HZ, working_gain
+from hsm.features import RATE_HZ, working_gain
 from hsm.networks.codec import BINS, FLOOR, Codec
 from hsm.precision import mixed_precision
 from hsm.training.mixing import sampling_weights

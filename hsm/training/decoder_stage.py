@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hsm.audio import working_gain
+from hsm.features import working_gain
 from hsm.networks.codec import Codec
 from hsm.networks.decoder import AcousticDecoder
 from hsm.precision import mixed_precision

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from hsm.audio import log_mel, mel_amplitude
+from hsm.features import log_mel, mel_amplitude
 from hsm.networks.audiomae import to_patches
 from hsm.networks.mask_decoder import Guidance
 from hsm.networks.q_audio import QAudio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hsm.audio import istft, stft
+from hsm.features import istft, stft
 from hsm.networks.mask_decoder import MaskDecoder
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenSeparators

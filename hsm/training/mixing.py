@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsm.audio import PATCH_COLUMNS, RATE_HZ, WORKING_RMS
 from hsm.errors import HSMError
+from hsm.features import PATCH_COLUMNS, RATE_HZ, WORKING_RMS
 from hsm.manifest import Clip, conflict
 from hsm.training.captions import draw_wording
 from hsm.training.clip_store import ClipStore

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hsm.audio import stft
 from hsm.errors import HSMError
+from hsm.features import stft
 from hsm.networks.mask_decoder import MaskDecoder
 from hsm.networks.tagger import ALIKE, Tagger
 from hsm.precision import mixed_precision

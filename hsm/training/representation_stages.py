@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, log_mel, working_gain
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, log_mel, working_gain
 from hsm.networks.audiomae import AudioMAE
 from hsm.networks.q_audio import QAudio
 from hsm.precision import mixed_precision

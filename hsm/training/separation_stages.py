@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.audio import PATCH_BANDS
+from hsm.features import PATCH_BANDS
 from hsm.networks.separators import GlobalSeparator, LocalSeparator
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenFeatures

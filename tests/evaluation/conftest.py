@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ
 from hsm.evaluation.mixing import Mixture, mix
 from hsm.evaluation.pairs import Pair
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ
 from hsm.manifest import COLUMNS
 from hsm.records import Audio, Instruction, Separation, SeparationOptions
 

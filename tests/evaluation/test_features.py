@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsm.audio import COLUMN_SAMPLES, PATCH_BANDS, PATCHES
 from hsm.evaluation.features import attention_ratio, cosine, on_and_off
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, PATCHES
 
 LEVELS_DB = {"on": 0.0, "soft": -24.0, "between": -35.0, "off": -46.0}
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsm.audio import CELL_BANDS, MEL_BANDS, PATCH_BANDS
 from hsm.config import TINY
+from hsm.features import CELL_BANDS, MEL_BANDS, PATCH_BANDS
 from hsm.networks.audiomae import AudioMAE, positions, to_patches
 
 E = 16

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsm.audio import CODEC_DELAY, CODEC_HOP, RATE_HZ
 from hsm.config import SMALL, TINY
+from hsm.features import CODEC_DELAY, CODEC_HOP, RATE_HZ
 from hsm.networks.codec import FLOOR, Codec, CodecConfig, GroupQuantiser
 
 HOPS = 12

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsm.audio import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS
 from hsm.config import TINY
+from hsm.features import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS
 from hsm.networks import decoder as decoder_module
 from hsm.networks.decoder import AcousticDecoder, Sampling, draw, rotate
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsm.audio import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
 from hsm.config import TINY
+from hsm.features import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
 from hsm.networks.mask_decoder import ConvBlock, FiLM, Guidance, MaskDecoder
 
 W, D, E, COLUMNS = 32, 32, 16, 4

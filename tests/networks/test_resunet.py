@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hsm.audio import istft, stft
 from hsm.config import TINY
+from hsm.features import istft, stft
 from hsm.networks.resunet import AudioSep, ResUNet, ResUNetConfig
 
 NARROW = ResUNetConfig(n_fft=64, hop=16, widths=(2, 4, 4), condition_width=8)

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from hsm.audio import (
+from hsm.config import SMALL, TINY
+from hsm.features import (
     CELL_BANDS,
     CELL_SAMPLES,
     COLUMN_SAMPLES,
@@ -20,7 +21,6 @@ from hsm.audio import (
     hz_to_mel,
     sfx_mel,
 )
-from hsm.config import SMALL, TINY
 from hsm.networks import sound_encoder
 from hsm.networks.sound_encoder import SoundEncoder, cells_at_frames, cells_at_patches
 

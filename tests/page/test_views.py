@@ -10,9 +10,10 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from hsm.audio import MEL_BANDS, to_model_rate, working_gain
+from hsm.audio import to_model_rate
 from hsm.bank import FeatureBank
 from hsm.events import Event
+from hsm.features import MEL_BANDS, working_gain
 from hsm.page.figures import (
     DARK,
     LIGHT,

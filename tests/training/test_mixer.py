@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from hsm.audio import RATE_HZ, WORKING_RMS
 from hsm.errors import HSMError
+from hsm.features import RATE_HZ, WORKING_RMS
 from hsm.manifest import conflict
 from hsm.training.captions import wordings
 from hsm.training.clip_store import ClipStore

@@ -8,9 +8,9 @@ import pytest
 import torch
 from aisfx_file import write_aisfx
 
-from hsm.audio import sfx_mel
 from hsm.config import TINY
 from hsm.errors import HSMError
+from hsm.features import sfx_mel
 from hsm.networks.sound_encoder import SoundEncoder
 from hsm.training import pretrained
 from hsm.training.pretrained import aisfx_checkpoint, read_checkpoint

@@ -15,12 +15,56 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from hsm.audio import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_COLUMNS, RATE_HZ, pad_to_multiple
-from hsm.stream import Stream
+from hsm.features import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_COLUMNS, RATE_HZ, pad_to_multiple
 
 Item = TypeVar("Item")
 
 OVERLAP_COLUMNS = 8  # 1.28 s
+
+
+class Stream:
+    """Reads pieces that follow each other as if they were one tensor.
+
+        pieces   |-----|-----|-----|-----|-----|  ->  pulled when a read reaches them
+        held              |============|              from the last read's begin to what was pulled
+
+    Args:
+        pieces: tensors that are alike but for their length, such as blocks of (channels, S).
+        dim: the dimension along which they follow each other.
+    """
+
+    def __init__(self, pieces: Iterable[Tensor], dim: int) -> None:
+        self._pieces, self._dim = iter(pieces), dim
+        self._held: Tensor | None = None
+        self._first = 0  # absolute position of the first that is held
+
+    def read(self, begin: int, end: int) -> Tensor:
+        """Read [begin, end) and forget what lies before.
+
+        Args:
+            begin: first position; no smaller than at the call before.
+            end: position behind the last, at least begin.
+
+        Returns:
+            That stretch; shorter, down to nothing, where the stream ends before.
+        """
+        assert self._first <= begin <= end, "what was forgotten cannot be read again"
+        while self._held is None or self._first + self._held.shape[self._dim] < end:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._held = piece if self._held is None else torch.cat([self._held, piece], self._dim)
+            self._forget(begin)
+        self._forget(begin)
+        assert self._held is not None, "a stream has at least one piece"
+        return self._held.narrow(self._dim, 0, min(end - self._first, self._held.shape[self._dim]))
+
+    def _forget(self, before: int) -> None:
+        assert self._held is not None
+        length = self._held.shape[self._dim]
+        count = min(before - self._first, length)
+        self._held = self._held.narrow(self._dim, count, length - count)
+        self._first += count
 
 
 @dataclass(frozen=True)
@@ -47,7 +91,7 @@ class Window:
         return min(self.first + PATCH_COLUMNS - OVERLAP_COLUMNS, columns - PATCH_COLUMNS)
 
 
-def windows(columns: int) -> Iterator[Window]:
+def window_places(columns: int) -> Iterator[Window]:
     """Windows of 64 columns, 8 of them overlapping; the last one ends with the sound.
 
     Args:
@@ -69,7 +113,7 @@ def columns_of(length_samples: int, rate_hz: int) -> int:
     return max(1, -(-at_model_rate // COLUMN_SAMPLES))
 
 
-def cut(pieces: Iterable[Tensor], columns: int) -> Iterator[tuple[Window, Tensor]]:
+def windows(pieces: Iterable[Tensor], columns: int) -> Iterator[tuple[Window, Tensor]]:
     """Cut a stream into its windows.
 
     Args:
@@ -80,11 +124,11 @@ def cut(pieces: Iterable[Tensor], columns: int) -> Iterator[tuple[Window, Tensor
         Each window with its samples (S,), zeros behind the end of the sound.
     """
     stream = Stream(pieces, 0)
-    for window in windows(columns):
+    for window in window_places(columns):
         yield window, pad_to_multiple(stream.read(window.samples.start, window.samples.stop), COLUMN_SAMPLES)
 
 
-def together(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of `size` items in order, each read when it is asked for; the last may be shorter."""
     stream = iter(items)
     while group := list(islice(stream, size)):
