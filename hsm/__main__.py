@@ -14,7 +14,7 @@ from hsm.instruction.language_model import add_options
 from hsm.jobs import find_jobs
 from hsm.precision import PRECISIONS
 from hsm.records import OPERATIONS, RENDERERS
-from hsm.streaming import DEPTHS
+from hsm.separator import DEPTHS
 
 INTERRUPTED = 130  # as shells count an end by Ctrl-C
 

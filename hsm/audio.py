@@ -6,14 +6,12 @@ import math
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from hsm.errors import HSMError
-from hsm.features import RATE_HZ, SILENCE_PEAK
+from hsm.features import SILENCE_PEAK
 from hsm.reading import open_sound
 from hsm.records import Audio
-from hsm.resampling import resample
 from hsm.writing import SoundWriter
 
 
@@ -69,9 +67,8 @@ def save_audio(audio: Audio, path: str | Path) -> Path:
 
 
 def to_model_rate(audio: Audio) -> Tensor:
-    """Mean of the channels at 16 kHz: (S',) float32, S' = ceil(S * 16,000 / rate)."""
-    mono = torch.from_numpy(audio.samples).mean(0)  # (S,)
-    return torch.cat(list(resample([mono], audio.rate_hz, RATE_HZ)))  # (S',)
+    """`Audio.mono_16k`."""
+    return audio.mono_16k
 
 
 def is_silent(audio: Audio) -> bool:

@@ -14,9 +14,8 @@ from typing import Any
 
 from hsm.errors import HSMError
 from hsm.jobs import PARTS, Job
-from hsm.pipeline import HSM
 from hsm.records import SeparationOptions
-from hsm.streaming import FileProgress, separate_file
+from hsm.separator import HSM, FileProgress
 from hsm.writing import part_name
 
 
@@ -138,8 +137,7 @@ def _separate(job: Job, chosen: argparse.Namespace, model: HSM) -> dict[str, Any
         return {**done, "skipped": True}
     outputs.record.unlink(missing_ok=True)  # what it says would not be true any more
     options = SeparationOptions(renderer=chosen.renderer, seed=chosen.seed, operation=chosen.operation)
-    result = separate_file(
-        model,
+    result = model.separate_file(
         job.file,
         job.instruction,
         outputs.target,

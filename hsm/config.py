@@ -12,7 +12,6 @@ from hsm.networks.codec import CodecConfig
 from hsm.networks.decoder import DecoderConfig
 from hsm.networks.mask_decoder import MaskDecoderConfig
 from hsm.networks.q_audio import QAudioConfig
-from hsm.networks.resunet import AudioSepConfig
 from hsm.networks.separators import SeparatorConfig
 from hsm.networks.sound_encoder import SoundEncoderConfig
 from hsm.networks.tagger import TaggerConfig
@@ -34,7 +33,6 @@ class Config:
     presence: TaggerConfig
     codec: CodecConfig
     decoder: DecoderConfig
-    audiosep: AudioSepConfig
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict, the inverse of `config_from_dict`."""
@@ -69,7 +67,6 @@ SMALL = Config(  # the bundled weights: what two CPU cores can train and run
     presence=TaggerConfig(),
     codec=CodecConfig(),
     decoder=DecoderConfig(),
-    audiosep=AudioSepConfig(),
 )
 
 PAPER = replace(  # Paper: Sec. III, IV-C
@@ -88,7 +85,6 @@ PAPER = replace(  # Paper: Sec. III, IV-C
     presence=TaggerConfig(width=1024, names=512),
     codec=CodecConfig(width=288, encoder_blocks=5, decoder_blocks=6),
     decoder=DecoderConfig(width=1024, layers=12, heads=8, frame_width=256, code_width=64),
-    audiosep=AudioSepConfig(width=32, widest=384, condition_width=512),
 )
 
 TINY = replace(  # for tests: the same code path in milliseconds
@@ -104,7 +100,6 @@ TINY = replace(  # for tests: the same code path in milliseconds
     presence=TaggerConfig(width=16, names=3),
     codec=CodecConfig(width=16, encoder_blocks=2, decoder_blocks=2, groups=3, levels=2, digits=3),
     decoder=DecoderConfig(width=32, layers=2, heads=2, condition_blocks=1, frame_width=8, code_width=8),
-    audiosep=AudioSepConfig(width=2, widest=4, blocks=3, condition_width=8),
 )
 
 CONFIGS = {config.name: config for config in (PAPER, SMALL, TINY)}

@@ -6,13 +6,15 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from hsm.audio import to_model_rate
 from hsm.features import COLUMN_SAMPLES, RATE_HZ, STFT_HOP, pad_to_multiple, stft
-from hsm.records import Separation
+
+if TYPE_CHECKING:
+    from hsm.records import Separation
 
 FRAME_S = STFT_HOP / RATE_HZ  # 32 ms
 SMOOTH_FRAMES = 5  # energies are means over 0.16 s
@@ -82,7 +84,7 @@ def named_energies(separation: Separation) -> tuple[np.ndarray, np.ndarray]:
     mask = torch.from_numpy(separation.mask)  # (T, F)
     if separation.instruction.operation == "remove":
         mask = 1.0 - mask
-    wave = pad_to_multiple(to_model_rate(separation.mixture), COLUMN_SAMPLES)
+    wave = pad_to_multiple(separation.mixture.mono_16k, COLUMN_SAMPLES)
     magnitude = stft(wave[None])[0].abs()  # (T, F)
     window = np.full(SMOOTH_FRAMES, 1.0 / SMOOTH_FRAMES)
     named, mixture = (

@@ -8,8 +8,8 @@ import numpy as np
 
 from hsm.audio import is_silent
 from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, RATE_HZ
-from hsm.pipeline import HSM
 from hsm.records import Audio, Instruction
+from hsm.separator import HSM
 
 COLUMN_S = COLUMN_SAMPLES / RATE_HZ  # 0.16 s
 WINDOW_COLUMNS = 16  # 2.56 s: half a second of one core's work

@@ -1,22 +1,48 @@
-"""The networks of one system by name."""
+"""The paper's Fig. 2 as code: tensors in, tensors out. Paper: Sec. III.
+
+waves ──encode──> S_mix, G_mix ──┐
+words ──encode_query──> T_cap ───┴─forward──> H1: Ĝ ──> H2: Ŝ ──> H3: the target's mask
+                                                              └──generate──> H3: the paper's, a sound drawn anew
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+from einops import rearrange
+from torch import Tensor, nn
 
+from hsm.codecs import TransformersCodec
 from hsm.config import Config
+from hsm.features import CODEC_DELAY, CODEC_FRAMES_PER_COLUMN, PATCH_BANDS, log_mel, stft
 from hsm.networks.audiomae import AudioMAE
 from hsm.networks.codec import Codec
-from hsm.networks.decoder import AcousticDecoder
+from hsm.networks.decoder import AcousticDecoder, Sampling
 from hsm.networks.instruction_net import InstructionNet
-from hsm.networks.mask_decoder import MaskDecoder
+from hsm.networks.mask_decoder import Guidance, MaskDecoder
 from hsm.networks.q_audio import QAudio
-from hsm.networks.resunet import AudioSep
-from hsm.networks.separators import GlobalSeparator, LocalSeparator
+from hsm.networks.separators import GlobalSeparator, LocalSeparator, TextCondition
 from hsm.networks.sound_encoder import SoundEncoder
-from hsm.networks.tagger import Tagger
+from hsm.networks.tagger import ALIKE, Tagger
+from hsm.precision import Precision, to_bfloat16
+from hsm.records import OPERATIONS, Operation
+from hsm.text import TextEncoder
+
+SMOOTHING = 0.5  # share of the window before in a window's Ĝ, so that the target does not flip on the way
+REPORT_FRAMES = 25  # codec frames drawn between two reports
+
+# A competitor is the strongest other sound of a mixture: asked for too, it tells what is not the described one.
+CANDIDATES = 4
+EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
+FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described sound is not there, nothing is asked
+COMPETITOR_WEIGHT = 0.5  # of its log-odds, where both answers together explain the whole mixture
+UNEXPLAINED = 0.25  # share of the energy in neither answer at which it no longer counts: a third sound is there
+
+Stage = Callable[[str], AbstractContextManager[Any]]
 
 _MAKERS: dict[str, Callable[[Config], nn.Module]] = {
     "sound_encoder": lambda c: SoundEncoder(c.sound_encoder),
@@ -29,7 +55,6 @@ _MAKERS: dict[str, Callable[[Config], nn.Module]] = {
     "codec": lambda c: Codec(c.codec),
     "decoder": lambda c: AcousticDecoder(c.decoder, c.codec, c.audiomae.width),
     "instruction": lambda c: InstructionNet(c.text.width),
-    "audiosep": lambda c: AudioSep(c.audiosep, c.text.width),
 }
 NETWORKS = tuple(_MAKERS)
 
@@ -38,3 +63,299 @@ def build_modules(config: Config, names: Collection[str] = NETWORKS) -> dict[str
     """Networks of a configuration by their name in a weight folder, with random weights; all of them unless named."""
     assert config.q_audio.width == config.audiomae.width, "H2 attends to G and S in one width"
     return {name: make(config) for name, make in _MAKERS.items() if name in names}
+
+
+class WindowFeatures(NamedTuple):
+    """What of a mixture's windows does not depend on the query."""
+
+    frames: Tensor  # (B, T, C) the mask decoder's own view
+    local: Tensor  # S_mix (B, P, D)
+    global_: Tensor  # G_mix (B, D)
+    energy: Tensor  # (B, T, F) sums to 1
+    tags: Tensor  # (B, V) log-odds that the sounds of the tagger's vocabulary are there
+
+    def window(self, i: int) -> WindowFeatures:
+        """One window of the batch, B = 1."""
+        return WindowFeatures(*(part[i : i + 1] for part in self))
+
+
+class Query(NamedTuple):
+    """An instruction as the networks take it."""
+
+    text: TextCondition  # T_cap (1, L, D) and T_task (1, W)
+    sentence: Tensor  # (1, W) embedding of the whole description
+    named: Tensor  # (N, W) of the description and of each sound in it
+    task: Tensor  # (1,) 0 extract, 1 remove
+
+
+class ModelOutput(NamedTuple):
+    """What `Model.forward` returns."""
+
+    masks: Tensor  # (B, T, F) the target's, in [0, 1]
+    global_target: Tensor  # Ĝ (B, D)
+    local_target: Tensor  # Ŝ (B, P, D)
+    attention: Tensor  # (B, layers, heads, P) of H2, the global token's
+    competitors: list[str]  # B names of the sounds that were suppressed, "" for none
+
+
+@dataclass
+class Generation:
+    """A sound that is drawn anew, window after window."""
+
+    sampling: Sampling
+    random: torch.Generator
+    tokens: Any
+    sound: Any
+
+
+def smooth(fresh: Tensor, previous: Tensor | None) -> Tensor:
+    """Ĝ (B, D) of windows that follow each other, each with a share of the one before; previous (1, D)."""
+    smoothed = []
+    for one in fresh:
+        previous = one[None] if previous is None else SMOOTHING * previous + (1 - SMOOTHING) * one[None]
+        smoothed.append(previous)
+    return torch.cat(smoothed)
+
+
+class Model:
+    """The networks of a system on one device; frozen.
+
+    Args:
+        config: sizes.
+        modules: by name, as `build_modules` makes them; those that `fetch` gives may come later.
+        text: the frozen text encoder.
+        device: where to compute.
+        precision: of the networks' products; all that leaves them is float32.
+        compiler: backend of `torch.compile`, none where empty.
+        fetch: loads a network that `modules` lacks, by name, when it is first used.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        modules: dict[str, nn.Module],
+        text: TextEncoder,
+        device: torch.device,
+        precision: Precision = "float32",
+        compiler: str = "",
+        fetch: Callable[[str], nn.Module] | None = None,
+    ) -> None:
+        self.config, self.text, self.device, self.precision = config, text, device, precision
+        self._compiler, self._fetch = compiler, fetch
+        self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self.modules: dict[str, nn.Module] = {}
+        for name, module in modules.items():
+            self._add(name, module)
+        text.module.to(device)
+        self.sound_encoder: SoundEncoder = modules["sound_encoder"]  # type: ignore[assignment]
+        self.audiomae: AudioMAE = modules["audiomae"]  # type: ignore[assignment]
+        self.q_audio: QAudio = modules["q_audio"]  # type: ignore[assignment]
+        self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
+        self.h2: LocalSeparator = modules["local_separator"]  # type: ignore[assignment]
+        self.mask_decoder: MaskDecoder = modules["mask"]  # type: ignore[assignment]
+        self.tagger: Tagger = modules["presence"]  # type: ignore[assignment]
+        if precision == "bfloat16":  # the others, such as the parser's, compute outside `run`
+            inside = (self.sound_encoder, self.audiomae, self.q_audio, self.h1, self.h2, self.mask_decoder, self.tagger)
+            for network in inside:
+                to_bfloat16(network)
+
+    def _add(self, name: str, module: nn.Module) -> None:
+        self.modules[name] = module.to(self.device).eval().requires_grad_(False)
+
+    def network(self, name: str) -> Any:
+        """A network, loaded at its first use where few ask for it; `HSMError` for a file that is damaged."""
+        if name not in self.modules:
+            assert self._fetch is not None, f"no {name} and no way to load it"
+            self._add(name, self._fetch(name))
+        return self.modules[name]
+
+    @property
+    def codec(self) -> Codec | TransformersCodec:
+        """See `network`."""
+        return self.network("codec")
+
+    @property
+    def decoder(self) -> AcousticDecoder:
+        """See `network`."""
+        return self.network("decoder")
+
+    def run(self, network: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """What a network makes of its inputs, in the model's precision; float32."""
+        with self._autocast():
+            return self._ready(network)(*inputs).float()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _ready(self, network: Callable[..., Any]) -> Callable[..., Any]:
+        """The network, compiled where asked for, at its first use."""
+        if not self._compiler:
+            return network
+        if network not in self._compiled:
+            self._compiled[network] = torch.compile(network, backend=self._compiler)
+        return self._compiled[network]
+
+    def encode_local(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """S (B, P, D) and the sound encoder's features (B, cells, 12, E) of windows (B, S) at the working level."""
+        sfx = self.run(self.sound_encoder, waves)
+        return self.run(self.audiomae, log_mel(waves), sfx), sfx
+
+    @torch.inference_mode()
+    def encode(self, waves: Tensor, stage: Stage = nullcontext) -> WindowFeatures:
+        """Features of windows (B, S) at 16 kHz and at the working level. Paper: Sec. III-B."""
+        with stage("local features"):
+            waves = waves.to(self.device)
+            local, sfx = self.encode_local(waves)  # (B, P, D), (B, cells, 12, E)
+            magnitude = stft(waves).abs()  # (B, T, F)
+            frames = self.run(self.mask_decoder.encode, magnitude, sfx)  # (B, T, C)
+            energy = magnitude.square()
+            energy /= energy.sum((1, 2), keepdim=True).clamp_min(1e-12)
+            tags = self.run(self.tagger, frames)  # (B, V)
+        with stage("global features"):
+            global_ = self.run(self.q_audio.audio, local)  # (B, D)
+        return WindowFeatures(frames, local, global_, energy, tags)
+
+    @torch.inference_mode()
+    def encode_query(self, operation: Operation, description: str, sounds: Sequence[str]) -> Query:
+        """T_cap and T_task of a description, and of each sound in it its embedding. Paper: Sec. III-F."""
+        features = self.text.encode([description])
+        caption = self.run(self.q_audio.text, features)  # (1, L, D)
+        named = features.sentence()  # (1, W)
+        if len(sounds) > 1:
+            named = torch.cat([named, self.text.encode(list(sounds)).sentence()])  # (N, W)
+        text = TextCondition(caption, features.mask, self.text.task(operation))
+        return Query(text, features.sentence(), named, self._task(operation))
+
+    def opposite(self, query: Query) -> Query:
+        """The same description, asked by the other operation."""
+        operation = OPERATIONS[1 - int(query.task)]
+        text = query.text._replace(task=self.text.task(operation))
+        return query._replace(text=text, task=self._task(operation))
+
+    def _task(self, operation: Operation) -> Tensor:
+        return torch.tensor([OPERATIONS.index(operation)], device=self.device)  # (1,)
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        mixture: WindowFeatures,
+        query: Query,
+        previous: Tensor | None = None,
+        global_target: Tensor | None = None,
+        local_target: Tensor | None = None,
+        hierarchy: bool = True,
+        suppress: bool = True,
+        stage: Stage = nullcontext,
+    ) -> ModelOutput:
+        """Windows that follow each other, through H1, H2 and the mask decoder.
+
+        Args:
+            mixture: their features.
+            query: what is asked of all of them.
+            previous: Ĝ (1, D) of the window before the first.
+            global_target: (1, D) to be used for Ĝ; predicted where not given.
+            local_target: (B, P, D) to be used for Ŝ; predicted where not given.
+            hierarchy: whether Ĝ and Ŝ guide the mask decoder; else text alone does.
+            suppress: whether the strongest other sound is asked for too and held against the target.
+            stage: told of each stage's begin and end.
+        """
+        size = len(mixture.local)
+        text = query.text.expand(size)
+        with stage("global separation"):  # H1, Sec. III-C
+            if global_target is None:
+                whole = smooth(self.run(self.h1, mixture.global_, text), previous)  # (B, D)
+            else:
+                whole = global_target.expand(size, -1)
+        with stage("local separation"), self._autocast():  # H2, Sec. III-D
+            found = self._ready(self.h2)(mixture.local, whole, text, every_layer=True)
+        with stage("render"):  # H3
+            local = found.local.float() if local_target is None else local_target  # (B, P, D)
+            guidance = Guidance(whole, local) if hierarchy else None
+            sentence, task = query.sentence.expand(size, -1), query.task.expand(size)
+            logits = self.run(self.mask_decoder, mixture.frames, sentence, task, guidance)  # (B, T, F)
+            competitors = [""] * size
+            if suppress:
+                decided = [self._suppress(one, mixture.window(i), query) for i, one in enumerate(logits)]
+                logits, competitors = torch.stack([one for one, _ in decided]), [name for _, name in decided]
+        return ModelOutput(logits.sigmoid(), whole, local, found.layers, competitors)
+
+    def _suppress(self, logits: Tensor, mixture: WindowFeatures, query: Query) -> tuple[Tensor, str]:
+        """Log-odds (T, F) of a window's target, less a part of its strongest other sound's; and that one's name.
+
+        Departure: the paper asks once. Of two sounds each tells something about the other.
+        """
+        side = 1.0 - 2.0 * query.task  # the decoder finds the described sound, whatever the task
+
+        def ask(frames: Tensor, sentences: Tensor) -> Tensor:
+            task = torch.zeros(len(sentences), dtype=torch.long, device=self.device)
+            return self.run(self.mask_decoder, frames.expand(len(sentences), -1, -1), sentences, task, None)
+
+        found, competitor = suppress_competitor(ask, self.tagger.vocabulary, mixture, query.named, side * logits[None])
+        return side * found[0], "" if competitor is None else self.tagger.names[competitor]
+
+    def start_generation(self, seed: int, temperature: float, top_k: int) -> Generation:
+        """Before the first window of a sound that is drawn anew; the same seed gives the same sound."""
+        random = torch.Generator().manual_seed(seed)
+        return Generation(Sampling(temperature, top_k), random, self.decoder.start(), self.codec.start_decoding())
+
+    @torch.inference_mode()
+    def generate(self, local: Tensor, ends: bool, state: Generation, stage: Stage = nullcontext) -> Tensor:
+        """The sound (S,) of the next columns of Ŝ (columns, 8 * D), `ends`: they are the last. Paper: Sec. III-E."""
+        patches = rearrange(local, "c (f d) -> 1 (c f) d", f=PATCH_BANDS).to(self.device)  # (1, P, D)
+        frames = len(local) * CODEC_FRAMES_PER_COLUMN + CODEC_DELAY * ends
+        condition = self.decoder.condition(patches)[:, :frames]  # (1, N, C)
+        tokens: list[Tensor] = []
+        for first in range(0, frames, REPORT_FRAMES):
+            with stage("render"):
+                part = condition[:, first : first + REPORT_FRAMES]
+                tokens += self.decoder.generate(part, state.sampling, state.random, state.tokens)
+        with stage("render"):
+            return self.codec.decode_piece(torch.stack(tokens, 1), state.sound)[0].cpu()  # (S,)
+
+
+def suppress_competitor(
+    ask: Callable[[Tensor, Tensor], Tensor],
+    vocabulary: Tensor,
+    mixture: WindowFeatures,
+    named: Tensor,
+    logits: Tensor,
+) -> tuple[Tensor, int | None]:
+    """Log-odds of the described sound, less a part of its strongest competitor's.
+
+    It counts the less, the more of the mixture is neither: then a third sound is there.
+
+    Args:
+        ask: gives the log-odds (K, T, F) of descriptions (K, W) in frames (1, T, C), text alone.
+        vocabulary: (V, W) sentence embeddings of the names that may be asked for.
+        mixture: one window's features.
+        named: (N, W) sentence embeddings of all that the instruction names; nothing like it is asked for.
+        logits: (1, T, F) log-odds of the described sound's mask.
+
+    Returns:
+        (1, T, F), and which name of the vocabulary was asked for, if any.
+    """
+    mask, energy, tags = logits[0].sigmoid(), mixture.energy[0], mixture.tags[0]
+    share = float((mask.square() * energy).sum())
+    clear = min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
+    allowed = (vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
+    if clear == 0.0 or len(allowed) == 0:
+        return logits, None
+    names = allowed[tags[allowed].argsort(descending=True)[:CANDIDATES]]
+    candidates = vocabulary[names]  # (K, W)
+    first = _most_doubtful(mask, energy)
+    excerpt = slice(first, first + EXCERPT_FRAMES)
+    others = ask(mixture.frames[:, excerpt], candidates).sigmoid()  # (K, frames, F)
+    claims = ((others * (1 - mask[excerpt])).square() * energy[excerpt]).sum((1, 2))  # (K,)
+    strongest = int(claims.argmax())
+    other = ask(mixture.frames, candidates[strongest : strongest + 1])  # (1, T, F)
+    neither = float(((1 - mask - other[0].sigmoid()).clamp_min(0) * energy).sum())
+    weight = COMPETITOR_WEIGHT * clear * max(0.0, 1 - neither / UNEXPLAINED)
+    return (1 - weight) * logits - weight * other, int(names[strongest]) if weight else None
+
+
+def _most_doubtful(mask: Tensor, energy: Tensor) -> int:
+    """First frame of the excerpt where most energy is in doubt."""
+    doubt = (mask * (1 - mask) * energy).sum(1)  # (T,)
+    if len(doubt) <= EXCERPT_FRAMES:
+        return 0
+    return int(doubt.unfold(0, EXCERPT_FRAMES, 1).sum(1).argmax())

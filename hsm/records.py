@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from hsm.errors import HSMError
+from hsm.events import Event, find_events
+from hsm.features import RATE_HZ
+from hsm.resampling import resample
 
 Operation = Literal["extract", "remove"]
 Renderer = Literal["mask", "codec", "audiosep"]
@@ -85,6 +91,12 @@ class Audio:
         """Length in seconds."""
         return self.length_samples / self.rate_hz
 
+    @cached_property
+    def mono_16k(self) -> Tensor:
+        """Mean of the channels at the models' rate: (S',) float32, S' = ceil(S * 16,000 / rate); computed once."""
+        mono = torch.from_numpy(self.samples).mean(0)  # (S,)
+        return torch.cat(list(resample([mono], self.rate_hz, RATE_HZ)))
+
     @staticmethod
     def load(path: str | Path) -> Audio:
         """Read a sound file; see `hsm.audio.load_audio`."""
@@ -136,15 +148,14 @@ class SeparationOptions:
 
     Args:
         renderer: what turns the local-semantic feature into sound (H3): "mask" filters the mixture, "codec"
-            draws the target anew, as the paper does; "audiosep" is the paper's rival, which filters the mixture by
-            the text alone.
+            draws the target anew, as the paper does; "audiosep" is the paper's baseline, which filters the mixture
+            by the text alone.
         seed: for "codec", which draws at random; the same seed gives the same sound.
         operation: overrides what the parser understood.
         description: overrides what the parser understood.
         hierarchy: whether Ĝ and Ŝ guide the renderer; without it text alone does, which is the paper's
             single-stage variant. "codec" always has them, "audiosep" never.
-        competition: whether the mask renderer is also asked for the strongest other sound, see
-            `hsm.competition`.
+        suppress_competitor: whether the strongest other sound is asked for too and held against the target.
         temperature: for "codec": 1 draws tokens as often as they are likely, less prefers the likelier,
             0 takes their mean, which is nearer to the target and smoother.
         top_k: for "codec": only so many of the likeliest tokens can be drawn.
@@ -155,7 +166,7 @@ class SeparationOptions:
     operation: Operation | None = None
     description: str | None = None
     hierarchy: bool = True
-    competition: bool = True
+    suppress_competitor: bool = True
     temperature: float = 0.0
     top_k: int = 50
 
@@ -188,10 +199,9 @@ class Separation:
         global_mixture: (D,) G of the mixture.
         global_target: (D,) predicted G of the target.
         text_embedding: (D,) the description in the same space.
-        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT by the mask renderer, whatever
+        mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT by the mask decoder, whatever
             the renderer, as attention and features are the hierarchy's.
-        others: names of the sounds that the counter-question was about (`hsm.competition`), from the first window
-            on, each once.
+        competing_sounds: names of the sounds that were suppressed, from the first window on, each once.
         timings_s: seconds spent in each stage.
     """
 
@@ -206,8 +216,13 @@ class Separation:
     global_target: np.ndarray
     text_embedding: np.ndarray
     mask: np.ndarray
-    others: tuple[str, ...] = ()
+    competing_sounds: tuple[str, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """When the named sound is active; see `hsm.events.find_events`."""
+        return find_events(self)
 
     @property
     def attention_heads(self) -> np.ndarray:

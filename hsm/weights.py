@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -196,3 +197,33 @@ def save_weights(
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     return path
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureBank:
+    """Global features with their classes.
+
+    Args:
+        features: (N, D) float32.
+        classes: N class names.
+        names: N clip descriptions to show.
+    """
+
+    features: np.ndarray
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @staticmethod
+    def load(folder: WeightFolder) -> FeatureBank:
+        """Read the bank of a weight folder; `HSMError` where it is missing or damaged."""
+        state, text = folder.state("bank"), folder.metadata("bank")
+        return FeatureBank(
+            features=state["features"].numpy(),
+            classes=tuple(json.loads(text["classes"])),
+            names=tuple(json.loads(text["names"])),
+        )
+
+    def to_state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and text for `hsm.weights.save_weights`."""
+        text = {"classes": json.dumps(self.classes), "names": json.dumps(self.names)}
+        return {"features": torch.from_numpy(self.features)}, text

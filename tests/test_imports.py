@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ("app", "hsm.page")
 AROUND = (*PAGE, "hsm.training", "hsm.evaluation", "hsm.benchmarks", "hsm.__main__", "hsm.__init__")
-LAYERS = (PAGE, ("hsm.separator", "hsm.pipeline"), ("hsm.model",), ("hsm.networks", "hsm.networks"), ("hsm.features",))
+LAYERS = (PAGE, ("hsm.separator",), ("hsm.model",), ("hsm.networks",), ("hsm.features",))
 
 
 def imports() -> dict[str, set[str]]:

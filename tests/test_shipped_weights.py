@@ -90,10 +90,10 @@ def test_asked_for_a_sound_it_comes_nearer_and_asked_for_the_other_it_does_not(m
     """Means over all examples, as one alone may fail: this catches broken or exchanged files, not a bad day."""
     right, wrong, removed = [], [], []
     for mixture, sources, captions in excerpts():
-        listened = model.listen(mixture)
+        encoded = model.encode(mixture)
         for row, caption in enumerate(captions):
-            found = model.separate(listened, Instruction("extract", caption))
-            removal = model.separate(listened, Instruction("remove", caption))
+            found = model.separate(encoded, Instruction("extract", caption))
+            removal = model.separate(encoded, Instruction("remove", caption))
             kept, left = found.target.samples[0], removal.target.samples[0]
             right.append(sdri(sources[row], kept, mixture.samples[0]))
             wrong.append(sdri(sources[1 - row], kept, mixture.samples[0]))
@@ -107,7 +107,7 @@ def test_asked_for_a_sound_it_comes_nearer_and_asked_for_the_other_it_does_not(m
 
 def test_the_dog_in_the_rain_is_told_apart_from_the_rain_by_name(model: HSM) -> None:
     separation = model.separate(Audio.load(ASSETS / "examples" / "rain_dog.flac"), "remove the dog barking")
-    assert separation.others == ("rain",)
+    assert separation.competing_sounds == ("rain",)
     assert separation_json(separation)["told_apart_from"] == ["rain"]
 
 
@@ -115,7 +115,7 @@ def test_bfloat16_makes_no_difference_that_could_be_heard(model: HSM) -> None:
     mixture = Audio.load(ASSETS / "examples" / "rain_dog.flac")
     half = HSM.load(precision="bfloat16").separate(mixture, "remove the dog barking")
     whole = model.separate(mixture, "remove the dog barking")
-    assert half.others == whole.others
+    assert half.competing_sounds == whole.competing_sounds
     assert sdr(whole.target.samples[0], half.target.samples[0]) > 30
 
 

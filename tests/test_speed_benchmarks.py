@@ -10,7 +10,7 @@ from tiny_weights import save_tiny
 
 from hsm.benchmarks import audiosep, many_files
 from hsm.benchmarks.__main__ import main
-from hsm.networks.resunet import ResUNetConfig
+from hsm.evaluation.baselines.audiosep import ResUNetConfig
 
 
 def test_one_length_is_measured_and_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:

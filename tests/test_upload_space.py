@@ -25,7 +25,7 @@ def test_a_dry_run_lists_files_and_commands_and_runs_none(
     assert upload_space.main(["someone/hsm-tss", "--dry-run", "--hardware", "zero-a10g"]) == 0
     assert [command[0] for command in ran] == ["git"]
     lines = capsys.readouterr().out.splitlines()
-    assert {"app.py", "README.md", "requirements.txt", "hsm/pipeline.py", "assets/style.css"} < set(lines)
+    assert {"app.py", "README.md", "requirements.txt", "hsm/separator.py", "assets/style.css"} < set(lines)
     assert not any(line.startswith(("tests/", ".ci/")) for line in lines)
     create, upload = (line for line in lines if line.startswith("+ hf"))
     assert "create someone/hsm-tss --type space --space-sdk gradio" in create

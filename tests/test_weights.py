@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from hsm import HSM, Audio, HSMError
-from hsm.bank import FeatureBank
 from hsm.config import SMALL, TINY
-from hsm.weights import MANIFEST, WeightFolder, save_weights, sha256
+from hsm.weights import MANIFEST, FeatureBank, WeightFolder, save_weights, sha256
 
 MakeSound = Callable[..., Audio]
 LICENCE = "for tests"
@@ -143,7 +142,7 @@ def test_a_bank_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 def whole_folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: HSM) -> Path:
     """The tiny model's weights and bank as a folder."""
     folder = tmp_path_factory.mktemp("weights")
-    for name, module in tiny_model.modules.items():
+    for name, module in tiny_model.model.modules.items():
         save(folder, name, module)
     state, text = tiny_model.bank.to_state()
     save_weights(folder, "bank", state, tiny_model.config.to_dict(), {}, LICENCE, text)
@@ -156,7 +155,7 @@ def test_a_whole_model_saved_and_loaded_separates_as_before(
     loaded = HSM.load(whole_folder, precision="float32")
     assert loaded.config == tiny_model.config
     assert loaded.bank.classes == tiny_model.bank.classes
-    assert set(loaded.weights_info) == {*tiny_model.modules, "bank"}
+    assert set(loaded.weights_info) == {*tiny_model.model.modules, "bank"}
     mixture = make_sound(1.0)
     before, after = (model.separate(mixture, "extract the dog").mask for model in (tiny_model, loaded))
     assert np.allclose(before, after, atol=5e-3), "only rounding to half precision lies between them"

@@ -12,7 +12,7 @@ def save_tiny(folder: Path) -> Path:
     """Write the folder; returns it."""
     model = HSM.tiny()
     config = model.config.to_dict()
-    for name, module in model.modules.items():
+    for name, module in model.model.modules.items():
         save_weights(folder, name, module.state_dict(), config, {"stage": "none"}, "for tests")
     state, text = model.bank.to_state()
     save_weights(folder, "bank", state, config, {"stage": "none"}, "for tests", text)

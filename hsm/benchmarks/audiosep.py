@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from hsm.benchmarks.measuring import alone, fastest_s, load, peak_bytes, swelling_noise
+from hsm.evaluation.baselines.audiosep import ResUNet, ResUNetConfig
 from hsm.features import istft, stft
-from hsm.networks.resunet import ResUNet, ResUNetConfig
 from hsm.readme import table
 
 SYSTEMS = ("hsm", "audiosep")
@@ -48,10 +48,10 @@ def measure(system: str, seconds: float, model_name: str) -> dict[str, Any]:
         first_s = second_s = fastest_s(first, 2)
     else:
         model = load(model_name)
-        networks = [*model.modules.values(), model.text.module]
+        networks = [*model.model.modules.values(), model.model.text.module]
         weights = sum(p.nbytes for module in networks for p in module.parameters())
         first_s = fastest_s(lambda: model.separate(clip, "extract the dog barking"), RUNS)
-        listened = model.listen(clip)
+        listened = model.encode(clip)
         second_s = fastest_s(lambda: model.separate(listened, "remove the rain"), RUNS)
     above_mb = (peak_bytes() - before) / 1e6
     return {

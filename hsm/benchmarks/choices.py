@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from hsm.benchmarks.measuring import alone, fastest_s, peak_bytes, swelling_noise
-from hsm.pipeline import HSM
 from hsm.readme import table
+from hsm.separator import HSM
 
 SECONDS = 120.0
 RUNS = 3

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hsm.benchmarks.measuring import alone, fastest_s, swelling_noise
 from hsm.config import CONFIGS
 from hsm.features import WINDOW_S
-from hsm.pipeline import HSM
 from hsm.readme import table
+from hsm.separator import HSM
 from hsm.text import TextConfig
 
 SIDE = 2_048
@@ -43,7 +43,7 @@ def measure(config_name: str) -> dict[str, Any]:
         model.separate(clip, ASKED)
     work_s = fastest_s(lambda: model.separate(clip, ASKED), RUNS)
     return {
-        "parameters": sum(p.numel() for module in model.modules.values() for p in module.parameters()),
+        "parameters": sum(p.numel() for module in model.model.modules.values() for p in module.parameters()),
         "flop": counter.get_total_flops() / WINDOW_S,
         "work_s": work_s / WINDOW_S,
         "rate": counter.get_total_flops() / work_s,

@@ -11,7 +11,6 @@ import numpy as np
 
 from hsm.benchmarks.measuring import alone, load, peak_bytes, temporary_folder
 from hsm.readme import table
-from hsm.streaming import separate_file
 from hsm.writing import SoundWriter
 
 LENGTHS_S = (1.0, 10.0, 60.0, 300.0)
@@ -44,7 +43,7 @@ def measure(seconds: float, model_name: str) -> dict[str, Any]:
         paths = [Path(folder) / f"{name}.wav" for name in ("mixture", "target", "residual")]
         _write_noise(paths[0], round(seconds * RATE_HZ))
         begin, cpu = time.perf_counter(), time.process_time()
-        separate_file(model, paths[0], "extract the dog barking", paths[1], paths[2])
+        model.separate_file(paths[0], "extract the dog barking", paths[1], paths[2])
         work_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
     peak_mb = peak_bytes() / 1e6
     return {"seconds": seconds, "work_s": work_s, "cpu_s": cpu_s, "rtf": work_s / seconds, "peak_mb": peak_mb}

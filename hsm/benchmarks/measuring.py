@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from hsm.config import CONFIGS
-from hsm.pipeline import HSM
 from hsm.records import Audio
+from hsm.separator import HSM
 
 STATUS = Path("/proc/self/status")
 MODELS = ("bundled", "small", "tiny")

@@ -11,7 +11,7 @@ from typing import Any
 from hsm.benchmarks.measuring import alone, load, swelling_noise
 from hsm.readme import table
 
-IMPORTS = "import time; t = time.perf_counter(); import hsm.pipeline; print(time.perf_counter() - t)"
+IMPORTS = "import time; t = time.perf_counter(); import hsm.separator; print(time.perf_counter() - t)"
 
 
 def measure(model_name: str) -> dict[str, Any]:

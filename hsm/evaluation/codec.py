@@ -85,7 +85,7 @@ def measure(
     """
     if "codec" in model.missing:
         raise HSMError("codec: the weight folder has no codec; train it with `python -m hsm.training codec`.")
-    codecs: dict[str, Any] = {"ours": model.codec} | ({public: load_codec(public)} if public else {})
+    codecs: dict[str, Any] = {"ours": model.model.codec} | ({public: load_codec(public)} if public else {})
     found: dict[str, dict[str, list[dict[str, float]]]] = {n: {k: [] for k in KINDS} for n in ("self", *codecs)}
     used = {name: torch.zeros(codec.groups, codec.entries, dtype=torch.bool) for name, codec in codecs.items()}
     rng = np.random.default_rng(seed)

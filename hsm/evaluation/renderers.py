@@ -32,7 +32,7 @@ COLUMNS = {"mel_psnr": "mel-PSNR dB", "lsd": "LSD", "kl": "KL", "si_sdr": "SI-SD
 def _coded(model: HSM, target: np.ndarray) -> np.ndarray:
     wave = torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
     gain = working_gain(wave)
-    made = model.codec.decode(model.codec.encode((wave * gain)[None]))[0, : len(wave)] / gain
+    made = model.model.codec.decode(model.model.codec.encode((wave * gain)[None]))[0, : len(wave)] / gain
     return np.asarray(made.numpy())
 
 
@@ -52,9 +52,9 @@ def measure(model: HSM, pairs: Sequence[Pair], judge: Judge | None = None) -> di
     for pair in tqdm(pairs, desc="pairs", unit="pair"):
         mixture = mix(pair)
         target = np.ascontiguousarray(mixture.target, dtype=np.float32)
-        listened, wish = model.listen(mixture.audio), Instruction("extract", pair.queries[0])
+        listened, wish = model.encode(mixture.audio), Instruction("extract", pair.queries[0])
         begin = perf_counter()
-        true = model.resound(Audio(target, RATE_HZ), SeparationOptions(renderer="codec"))
+        true = model.resynthesise(Audio(target, RATE_HZ), SeparationOptions(renderer="codec"))
         spent, drawn = spent + perf_counter() - begin, drawn + true.duration_s
         estimates = {
             "mixture": mixture.wave,

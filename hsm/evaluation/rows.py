@@ -47,7 +47,7 @@ class Separator(Protocol):
 
     def parse(self, text: str, /) -> Instruction: ...
 
-    def listen(self, audio: Audio, /) -> Any: ...
+    def encode(self, audio: Audio, /) -> Any: ...
 
     def separate(
         self,
@@ -104,7 +104,7 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
         queries[REWORDED] = ("extract", wording)
     if "audiosep" in model.weights_info:
         queries[RIVAL] = ("extract", pair.queries[0])
-    listened = model.listen(mixture.audio)
+    listened = model.encode(mixture.audio)
     truth = Audio(mixture.target, RATE_HZ)
     whole = model.global_feature(truth) if set(ORACLES) & set(rows) else None  # (D,)
     return {
@@ -114,7 +114,7 @@ def ask(model: Separator, mixture: Mixture, pair: Pair, rows: tuple[str, ...]) -
             SeparationOptions(
                 "audiosep" if row == RIVAL else "mask",
                 hierarchy=row != TEXT_ALONE,
-                competition=row != ONCE,
+                suppress_competitor=row != ONCE,
             ),
             global_target=whole if row in ORACLES else None,
             local_target=truth if row == "oracle S" else None,

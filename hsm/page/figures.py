@@ -16,8 +16,6 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from hsm.audio import to_model_rate
-from hsm.bank import FeatureBank
 from hsm.features import (
     COLUMN_SAMPLES,
     MEL_BANDS,
@@ -30,6 +28,7 @@ from hsm.features import (
     working_gain,
 )
 from hsm.records import Audio, Separation
+from hsm.weights import FeatureBank
 
 WIDTH_IN = 6.0  # half of a desktop page; on a phone the type is still 9 pixels high
 DOTS_PER_INCH = 150
@@ -157,7 +156,7 @@ def mel_db(audio: Audio, gain: float) -> np.ndarray:
     Returns:
         (columns, 128) in dB, at most about 1,024 columns that cover the clip from start to end.
     """
-    wave = to_model_rate(audio) * gain  # (S,)
+    wave = audio.mono_16k * gain  # (S,)
     frames = max(1, math.ceil(wave.shape[0] / 160))
     thin = max(1, math.ceil(frames / MOST_COLUMNS))
     powers = []
@@ -175,7 +174,7 @@ def mel_db(audio: Audio, gain: float) -> np.ndarray:
 
 def mixture_gain(mixture: Audio) -> float:
     """The gain that all three spectrograms share."""
-    return float(working_gain(to_model_rate(mixture)))
+    return float(working_gain(mixture.mono_16k))
 
 
 def band_of(frequency_hz: float) -> float:

@@ -21,7 +21,7 @@ import torch
 
 from hsm import HSM, Audio, HSMError, Separation
 from hsm.evaluation.known import is_sum, known_scores, true_target
-from hsm.events import Event, events_csv, find_events
+from hsm.events import Event, events_csv
 from hsm.features import MEL_BANDS
 from hsm.live import Listening, hear_on
 from hsm.mixing import mix
@@ -43,17 +43,16 @@ from hsm.page.files import request_folder, save_bundle, served, sound_paths
 from hsm.page.player import Track, attention_layers, level_bytes, player_record, separation_tracks, stem_tracks
 from hsm.page.requests import AS_UNDERSTOOD, Truth, page_errors, read_clip, read_wish, read_wishes
 from hsm.page.texts import events_table, instruction_json, scores_table, separation_json, stage_report, understood_line
-from hsm.pipeline import STAGES
+from hsm.progress import STAGES, Step, in_steps
 from hsm.reading import open_sound
-from hsm.several import Wish, named_targets, share_out
-from hsm.steps import Step, separate_in_steps
+from hsm.stems import Request, named_targets, separate_each, share_out
 from hsm.writing import save_parts
 
 PARTS = ("the first sound", "the second sound")
 LEVELS = "levels.bin"
 
 
-def gpu_seconds(clip: Audio, wishes: Sequence[Wish]) -> int:
+def gpu_seconds(clip: Audio, wishes: Sequence[Request]) -> int:
     """Seconds of a shared GPU to ask for."""
     return round(15 + clip.duration_s / 10 * len(wishes))
 
@@ -82,7 +81,7 @@ class Results:
         return list(vars(self).values())
 
 
-Steps = Callable[[Audio, Sequence[Wish]], Generator[Step | tuple[Separation, ...], None, None]]
+Steps = Callable[[Audio, Sequence[Request]], Generator[Step | tuple[Separation, ...], None, None]]
 
 
 def on_gpu(work: Steps) -> Steps:
@@ -106,8 +105,8 @@ class Handlers:
         self.bank_map: Future[BankMap] = background.submit(BankMap.fit, model.bank)
         background.shutdown(wait=False)
 
-        def steps(clip: Audio, wishes: Sequence[Wish]) -> Generator[Step | tuple[Separation, ...], None, None]:
-            yield from separate_in_steps(model, clip, wishes)
+        def steps(clip: Audio, wishes: Sequence[Request]) -> Generator[Step | tuple[Separation, ...], None, None]:
+            yield from in_steps(lambda progress: separate_each(model, clip, wishes, progress))
 
         self.steps = on_gpu(steps)
         self._running: dict[str | None, threading.Event] = {}
@@ -226,7 +225,7 @@ class Handlers:
         instruction = separation.instruction
         named = truth.named
         if named is None:
-            meant = self.aside.text.encode([instruction.description, *truth.names]).sentence()  # (1 + parts, W)
+            meant = self.aside.model.text.encode([instruction.description, *truth.names]).sentence()  # (1 + parts, W)
             likeness = torch.nn.functional.cosine_similarity(meant[:1], meant[1:])
             named = int(likeness.argmax())
         wanted = true_target(parts, named, instruction.operation)
@@ -436,9 +435,9 @@ def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any
         first = outcome.separations[0]
         folder = request_folder()
         sounds = outcome.save(folder, path, compared, targets)
-        if first.others and not targets:
-            took += f" Told apart from what it took for {', '.join(first.others)}."
-        events = {name: find_events(one) for name, one in outcome.looks.items()}
+        if first.competing_sounds and not targets:
+            took += f" Told apart from what it took for {', '.join(first.competing_sounds)}."
+        events = {name: one.events for name, one in outcome.looks.items()}
         csv = folder / "times.csv"
         csv.write_text(events_csv(events), encoding="utf-8")
         names = tuple(track.name for track in outcome.tracks)

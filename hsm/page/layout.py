@@ -29,8 +29,7 @@ from hsm.page.requests import (
     said_of_renderers,
 )
 from hsm.page.texts import empty_report, stage_report
-from hsm.pipeline import STAGES
-from hsm.steps import TICK_S
+from hsm.progress import STAGES, TICK_S
 
 ASSETS = Path(__file__).parents[2] / "assets"
 MOST_WAITING = 40

@@ -67,7 +67,7 @@ def stem_tracks(separations: Sequence[Separation]) -> tuple[Track, ...]:
     """Mixture, one stem for each named sound, and the rest.
 
     Args:
-        separations: as `hsm.several.share_out` gives them.
+        separations: as `hsm.stems.share_out` gives them.
 
     Returns:
         The tracks; files are numbered as the separations, the rest comes last.

@@ -15,7 +15,7 @@ from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
 from hsm.audio import is_silent, load_audio
 from hsm.reading import open_sound
 from hsm.records import RENDERERS
-from hsm.several import Wish
+from hsm.stems import Request
 
 LONGEST_S = 600.0
 LONGEST_INSTRUCTION = 1_000
@@ -65,7 +65,7 @@ def read_wish(text: str, operation: str, description: str) -> tuple[str | Instru
 
 def read_wishes(
     text: str, operation: str, description: str, compared: Sequence[str], targets: Sequence[str]
-) -> list[Wish]:
+) -> list[Request]:
     """What a run asks: the targets of a list one by one, or one instruction of one or several renderers."""
     if not targets:
         wish, options = read_wish(text, operation, description)
@@ -79,7 +79,7 @@ def read_wishes(
 
 def renderers_to_compare(model: HSM) -> list[str]:
     """What a visitor may compare the mask with: itself without the hierarchy, and all with weights."""
-    return [TEXT_ALONE, *(name for name in RENDERERS if name != "mask" and not model.lacks(name))]
+    return [TEXT_ALONE, *(name for name in RENDERERS if name != "mask" and not model.missing_weights(name))]
 
 
 def said_of_renderers(model: HSM) -> str:

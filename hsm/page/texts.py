@@ -7,7 +7,7 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from hsm.events import Event, find_events
+from hsm.events import Event
 from hsm.features import COLUMN_SAMPLES, RATE_HZ
 from hsm.page.figures import attention_grid
 from hsm.records import Instruction, Separation
@@ -148,9 +148,9 @@ def separation_json(separation: Separation) -> dict[str, Any]:
         "rate_hz": mixture.rate_hz,
         "channels": mixture.channels,
         "renderer": separation.options.renderer,
-        "told_apart_from": list(separation.others),
+        "told_apart_from": list(separation.competing_sounds),
         "attention_per_column": [round(float(share), 5) for share in attention_grid(separation).sum(1)],
         "column_s": COLUMN_SAMPLES / RATE_HZ,
-        "events": [asdict(event) for event in find_events(separation)],
+        "events": [asdict(event) for event in separation.events],
         "timings_s": {stage: round(seconds, 3) for stage, seconds in separation.timings_s.items()},
     }

@@ -20,6 +20,7 @@ from torch import nn
 from hsm.config import CONFIGS, Config
 from hsm.errors import HSMError
 from hsm.model import build_modules
+from hsm.separator import build_baselines
 from hsm.text import load_text_encoder
 from hsm.training.audiosep_stage import AudioSepStage
 from hsm.training.bank import build_bank
@@ -240,7 +241,7 @@ def _train(chosen: argparse.Namespace, device: torch.device) -> None:
         clips = ClipStore(chosen.data, chosen.cache)
         captions = CaptionStore(clips.clips, lambda: load_text_encoder(config.text), config.text.encoder, chosen.cache)
     torch.manual_seed(chosen.seed)
-    modules = build_modules(config)
+    modules = build_modules(config) | build_baselines(config)
     missing = load_available(modules, chosen.weights, config)
     for module in modules.values():
         module.to(device).eval()
@@ -254,7 +255,7 @@ def _train(chosen: argparse.Namespace, device: torch.device) -> None:
     stage = make_stage(chosen.stage, context, chosen.batch, chosen.crop_s, chosen.single, chosen.rate)
     check_needs(stage.name, stage.needs, missing, chosen.weights)
     if chosen.fresh:
-        random = build_modules(config)
+        random = build_modules(config) | build_baselines(config)
         for name in stage.exports:
             modules[name].load_state_dict(random[name].state_dict())
     run = Run(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from hsm.evaluation.baselines.audiosep import AudioSep
 from hsm.features import istft, stft
-from hsm.networks.resunet import AudioSep
 from hsm.precision import mixed_precision
 from hsm.training.losses import error_db
 from hsm.training.mixing import Mixer, MixingSettings

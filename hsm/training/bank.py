@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 import torch
 
-from hsm.bank import FeatureBank
 from hsm.features import COLUMN_SAMPLES, RATE_HZ, pad_to_multiple, working_gain
 from hsm.networks.q_audio import QAudio
 from hsm.training.frozen import FrozenEar
 from hsm.training.stages import StageContext
+from hsm.weights import FeatureBank
 
 CLASSES, CLIPS_PER_CLASS, EXCERPT_S = 30, 24, 5.12
 

@@ -85,7 +85,7 @@ class KnownModel:
     def weights_info(self) -> dict[str, Any]:
         return {name: {"file": "none", "sha256": "0" * 64} for name in self.networks}
 
-    def listen(self, audio: Audio, /) -> tuple[Mixture, Pair]:
+    def encode(self, audio: Audio, /) -> tuple[Mixture, Pair]:
         self.listened += 1
         for pair in self.pairs:
             mixture = mix(pair)

@@ -17,7 +17,7 @@ from hsm import HSM, Audio
 from hsm.events import Event
 from hsm.page.layout import build_app, launch_options, read_examples
 from hsm.page.requests import TEXT_ALONE
-from hsm.pipeline import STAGES
+from hsm.progress import STAGES
 
 PATIENCE_MS = 40_000
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -352,11 +352,11 @@ class Slow(HSM):
         slow.__dict__.update(HSM.tiny().__dict__, hurry=threading.Event())
         return slow
 
-    def listen(self, audio, progress=None):  # type: ignore[no-untyped-def]
+    def encode(self, audio, progress=None):  # type: ignore[no-untyped-def]
         while not self.hurry.is_set():
             progress("local features", 0.0)  # where a request that was given up ends
             self.hurry.wait(0.1)
-        return super().listen(audio, progress)
+        return super().encode(audio, progress)
 
 
 def test_cancelling_works_at_once_and_who_waits_sees_the_place_in_the_queue(browser, tmp_path: Path) -> None:

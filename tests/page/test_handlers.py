@@ -27,7 +27,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import app
-from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions, steps
+from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
 from hsm.instruction.language_model import with_language_model
 from hsm.mixing import mix
 from hsm.page.figures import LIGHT
@@ -45,7 +45,7 @@ from hsm.page.requests import (
     renderers_to_compare,
     said_of_renderers,
 )
-from hsm.pipeline import STAGES, Progress
+from hsm.progress import STAGES, Progress, Step, in_steps
 
 NOBODY_WAITS_S = 20.0
 
@@ -149,7 +149,7 @@ def test_every_stage_is_reported_before_the_result(handlers: Handlers, sound: st
     *reports, result = handlers.steps(Audio.load(sound), [("extract the rain", SeparationOptions())])
     assert isinstance(result, tuple)
     assert len(result) == 1
-    seen = list(dict.fromkeys(report.stage for report in reports if isinstance(report, steps.Step)))
+    seen = list(dict.fromkeys(report.stage for report in reports if isinstance(report, Step)))
     assert seen == list(STAGES)
 
 
@@ -171,7 +171,7 @@ class Patient(HSM):
 
 def test_a_request_that_is_given_up_ends_at_its_next_stage(sound: str) -> None:
     model = Patient()
-    running = steps.separate_in_steps(model, Audio.load(sound), [("rain", SeparationOptions())])
+    running = in_steps(lambda progress: model.separate(Audio.load(sound), "rain", progress=progress))
     next(running)
     running.close()
     model.go_on.set()
@@ -186,9 +186,9 @@ def test_the_last_stages_seconds_are_told_before_the_result() -> None:
         progress(STAGES[-1], 1.0)
         return "done"
 
-    *_, last, result = steps.in_steps(work)
+    *_, last, result = in_steps(work)
     assert result == "done"
-    assert isinstance(last, steps.Step)
+    assert isinstance(last, Step)
     assert last.stage == STAGES[-1]
     assert last.seconds[STAGES[-1]] > 0
     assert last.share == 1.0

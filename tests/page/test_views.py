@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from hsm.audio import to_model_rate
-from hsm.bank import FeatureBank
 from hsm.events import Event
 from hsm.features import MEL_BANDS, working_gain
 from hsm.page.figures import (
@@ -39,6 +38,7 @@ from hsm.page.files import save_bundle
 from hsm.page.player import attention_layers, colour_table, level_bytes, player_record, separation_tracks, stem_tracks
 from hsm.page.texts import empty_report, events_table, scores_table, stage_report, understood_line
 from hsm.records import Audio, Instruction, Separation, SeparationOptions
+from hsm.weights import FeatureBank
 
 WIDTH = 16
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
-from hsm.pipeline import STAGES
-from hsm.several import ask_several, named_targets, share_out
+from hsm.progress import STAGES
+from hsm.stems import named_targets, separate_each, share_out
 
 MakeSound = Callable[..., Audio]
 
@@ -17,7 +17,7 @@ MakeSound = Callable[..., Audio]
 def test_the_answers_are_those_of_single_questions(tiny_model: HSM, make_sound: MakeSound) -> None:
     mixture = make_sound(2.0)
     wishes = [("extract the dog", SeparationOptions()), ("extract the dog", SeparationOptions(hierarchy=False))]
-    for found, (wish, options) in zip(ask_several(tiny_model, mixture, wishes), wishes, strict=True):
+    for found, (wish, options) in zip(separate_each(tiny_model, mixture, wishes), wishes, strict=True):
         alone = tiny_model.separate(mixture, wish, options)
         np.testing.assert_allclose(found.target.samples, alone.target.samples, atol=1e-6)
         assert found.options == options
@@ -26,7 +26,7 @@ def test_the_answers_are_those_of_single_questions(tiny_model: HSM, make_sound: 
 def test_progress_never_goes_back(tiny_model: HSM, make_sound: MakeSound) -> None:
     told: list[tuple[str, float]] = []
     wishes = [(Instruction("extract", name), SeparationOptions()) for name in ("dog", "rain")]
-    ask_several(tiny_model, make_sound(24.0), wishes, lambda stage, share: told.append((stage, share)))
+    separate_each(tiny_model, make_sound(24.0), wishes, lambda stage, share: told.append((stage, share)))
     rendered = [share for stage, share in told if stage == "render"]
     assert rendered == sorted(rendered)
     assert rendered[-1] == 1.0
@@ -55,7 +55,7 @@ def test_a_list_of_no_sound_or_of_too_many_is_refused(text: str) -> None:
 
 def test_stems_never_claim_more_than_there_is(tiny_model: HSM, make_sound: MakeSound) -> None:
     wishes = [(Instruction("extract", name), SeparationOptions()) for name in ("dog", "rain", "bell")]
-    stems = share_out(ask_several(tiny_model, make_sound(2.0, 44_100, 2), wishes))
+    stems = share_out(separate_each(tiny_model, make_sound(2.0, 44_100, 2), wishes))
     total = np.sum([stem.mask for stem in stems], axis=0)
     assert total.max() <= 1 + 1e-5
     for stem in stems:

@@ -12,10 +12,10 @@ import soundfile
 import torch
 
 from hsm import HSM, Audio, HSMError, SeparationOptions
+from hsm.evaluation.baselines.audiosep import AudioSep
 from hsm.features import STFT_BINS
 from hsm.networks.mask_decoder import MaskDecoder
-from hsm.networks.resunet import AudioSep
-from hsm.streaming import FileProgress, FileSeparation, separate_file
+from hsm.separator import FileProgress, FileSeparation
 
 MakeSound = Callable[..., Audio]
 ASKED = "extract the dog barking"
@@ -23,7 +23,7 @@ ASKED = "extract the dog barking"
 
 def separated(model: HSM, path: Path, **choices: object) -> FileSeparation:
     folder = path.parent
-    return separate_file(model, path, ASKED, folder / "out" / "t.wav", folder / "out" / "r.wav", **choices)  # type: ignore[arg-type]
+    return model.separate_file(path, ASKED, folder / "out" / "t.wav", folder / "out" / "r.wav", **choices)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ def test_no_seam_is_louder_or_softer_than_its_surroundings(
     times = np.arange(seconds * rate_hz) / rate_hz
     tone = Audio(0.3 * np.sin(2 * np.pi * 440 * times), rate_hz)
     mixture = tone if kind == "tone" else make_sound(seconds, rate_hz)
-    found = separated(HSM.tiny(), mixture.save(tmp_path / "a.wav"), options=SeparationOptions(competition=False))
+    found = separated(
+        HSM.tiny(), mixture.save(tmp_path / "a.wav"), options=SeparationOptions(suppress_competitor=False)
+    )
     target = Audio.load(found.target).samples.reshape(-1, rate_hz // 20)  # (50 ms each, samples)
     level_db = 10 * np.log10(np.square(target).mean(1) / np.square(mixture.samples.reshape(target.shape)).mean(1))
     assert np.abs(np.diff(level_db)).max() <= 0.1

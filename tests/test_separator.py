@@ -13,7 +13,7 @@ from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
 from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, PATCHES, RATE_HZ, WINDOW_S, istft, stft, working_gain
-from hsm.pipeline import STAGES, Stopwatch
+from hsm.progress import STAGES, Stopwatch
 from hsm.records import Renderer
 
 MakeSound = Callable[..., Audio]
@@ -25,7 +25,7 @@ def awake_model() -> HSM:
     """A tiny model whose zero-initialised weights were drawn too, so that every path matters."""
     model = HSM.tiny(seed=1)
     generator = torch.Generator().manual_seed(1)
-    for module in model.modules.values():
+    for module in model.model.modules.values():
         for parameter in module.parameters():
             if parameter.ndim == 2 and not parameter.any():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
@@ -114,7 +114,7 @@ def test_windows_heard_and_asked_together_are_those_heard_and_asked_one_by_one(
         np.testing.assert_allclose(found[size].mask, found[1].mask, atol=1e-5)
         np.testing.assert_allclose(found[size].attention_layers, found[1].attention_layers, atol=1e-6)
         np.testing.assert_allclose(found[size].global_target, found[1].global_target, atol=1e-5)
-        assert found[size].others == found[1].others
+        assert found[size].competing_sounds == found[1].competing_sounds
     told = HSM.tiny().separate(mixture, ASKED, local_target=make_sound(42.0, seed=3))
     model.windows_at_once = 3
     again = model.separate(mixture, ASKED, local_target=make_sound(42.0, seed=3))
@@ -152,11 +152,11 @@ def test_an_exception_from_the_callback_stops_the_work(tiny_model: HSM, make_sou
     assert told[-1] == stage
 
 
-def test_a_mixture_listened_to_once_separates_like_the_mixture_itself(tiny_model: HSM, make_sound: MakeSound) -> None:
+def test_a_mixture_encoded_to_once_separates_like_the_mixture_itself(tiny_model: HSM, make_sound: MakeSound) -> None:
     mixture = make_sound(13.0)
     told: list[str] = []
-    listened = tiny_model.listen(mixture)
-    once = tiny_model.separate(listened, ASKED, progress=lambda name, share: told.append(name))
+    encoded = tiny_model.encode(mixture)
+    once = tiny_model.separate(encoded, ASKED, progress=lambda name, share: told.append(name))
     assert "local features" not in told, "what was heard is not computed again"
     anew = tiny_model.separate(mixture, ASKED)
     assert np.array_equal(once.target.samples, anew.target.samples)
@@ -186,10 +186,10 @@ def test_channels_that_cancel_each_other_are_still_separated(tiny_model: HSM, ma
 
 
 def test_options_override_what_was_understood(tiny_model: HSM, make_sound: MakeSound) -> None:
-    listened = tiny_model.listen(make_sound(1.0))
+    encoded = tiny_model.encode(make_sound(1.0))
 
     def understood(instruction: str | Instruction, options: SeparationOptions) -> tuple[str, str]:
-        wish = tiny_model.separate(listened, instruction, options).instruction
+        wish = tiny_model.separate(encoded, instruction, options).instruction
         return wish.operation, wish.description
 
     assert understood("remove the dog", SeparationOptions()) == ("remove", "dog")
@@ -200,7 +200,7 @@ def test_options_override_what_was_understood(tiny_model: HSM, make_sound: MakeS
     given = Instruction("remove", "rain and wind", descriptions=("rain", "wind"))
     assert understood(given, SeparationOptions()) == ("remove", "rain and wind")
     assert understood(given, SeparationOptions(description="a siren")) == ("remove", "a siren")
-    wish = tiny_model.separate(listened, given, SeparationOptions(description="a siren")).instruction
+    wish = tiny_model.separate(encoded, given, SeparationOptions(description="a siren")).instruction
     assert wish.descriptions == ("a siren",), "sounds of the overridden description do not linger"
 
 
@@ -239,9 +239,9 @@ def test_a_louder_mixture_is_masked_the_same(awake_model: HSM, make_sound: MakeS
 
 
 def test_extracting_and_removing_are_two_sides_without_the_hierarchy(awake_model: HSM, make_sound: MakeSound) -> None:
-    listened = awake_model.listen(make_sound(2.0))
+    encoded = awake_model.encode(make_sound(2.0))
     kept, removed = (
-        awake_model.separate(listened, Instruction(operation, "dog"), SeparationOptions(hierarchy=False))
+        awake_model.separate(encoded, Instruction(operation, "dog"), SeparationOptions(hierarchy=False))
         for operation in ("extract", "remove")
     )
     assert np.allclose(kept.target.samples, removed.residual.samples, atol=1e-5)
@@ -249,11 +249,11 @@ def test_extracting_and_removing_are_two_sides_without_the_hierarchy(awake_model
 
 
 def test_words_task_and_hierarchy_all_matter(awake_model: HSM, make_sound: MakeSound) -> None:
-    listened = awake_model.listen(make_sound(2.0))
-    usual = awake_model.separate(listened, Instruction("extract", "dog"))
-    other_words = awake_model.separate(listened, Instruction("extract", "rain on a tent"))
-    other_task = awake_model.separate(listened, Instruction("remove", "dog"))
-    text_alone = awake_model.separate(listened, Instruction("extract", "dog"), SeparationOptions(hierarchy=False))
+    encoded = awake_model.encode(make_sound(2.0))
+    usual = awake_model.separate(encoded, Instruction("extract", "dog"))
+    other_words = awake_model.separate(encoded, Instruction("extract", "rain on a tent"))
+    other_task = awake_model.separate(encoded, Instruction("remove", "dog"))
+    text_alone = awake_model.separate(encoded, Instruction("extract", "dog"), SeparationOptions(hierarchy=False))
     for other in (other_words, other_task, text_alone):
         assert not np.allclose(usual.mask, other.mask, atol=1e-3)
     for other in (other_words, other_task):
@@ -296,27 +296,27 @@ def test_the_rival_separates_anything_and_adds_up_too(
 
 
 def test_what_the_rival_removes_is_what_it_extracts(tiny_model: HSM, make_sound: MakeSound) -> None:
-    listened = tiny_model.listen(make_sound(12.0))
-    kept, removed = (tiny_model.separate(listened, Instruction(o, "dog"), RIVAL) for o in ("extract", "remove"))
+    encoded = tiny_model.encode(make_sound(12.0))
+    kept, removed = (tiny_model.separate(encoded, Instruction(o, "dog"), RIVAL) for o in ("extract", "remove"))
     assert np.allclose(kept.target.samples, removed.residual.samples, atol=1e-5)
 
 
 def test_the_rival_hears_the_words_and_nothing_of_the_hierarchy(tiny_model: HSM, make_sound: MakeSound) -> None:
-    listened = tiny_model.listen(make_sound(2.0))
-    usual = tiny_model.separate(listened, ASKED, RIVAL).target.samples
-    other = np.ones_like(listened.global_feature)
-    told = tiny_model.separate(listened, ASKED, RIVAL, global_target=5 * other).target.samples
+    encoded = tiny_model.encode(make_sound(2.0))
+    usual = tiny_model.separate(encoded, ASKED, RIVAL).target.samples
+    other = np.ones_like(encoded.global_feature)
+    told = tiny_model.separate(encoded, ASKED, RIVAL, global_target=5 * other).target.samples
     assert np.array_equal(usual, told)
-    assert not np.allclose(usual, tiny_model.separate(listened, "extract rain on a tent", RIVAL).target.samples)
+    assert not np.allclose(usual, tiny_model.separate(encoded, "extract rain on a tent", RIVAL).target.samples)
 
 
 def test_the_rivals_target_is_its_networks_answer_to_the_whole_window(tiny_model: HSM, make_sound: MakeSound) -> None:
     mixture = make_sound(2.56)
     wave = torch.from_numpy(mixture.samples[0])
     spectrum = stft(wave * working_gain(wave))
-    question = tiny_model.question(Instruction("extract", "dog"), RIVAL)
+    _, query = tiny_model.encode_query(Instruction("extract", "dog"), RIVAL)
     with torch.inference_mode():
-        gain = tiny_model.audiosep(spectrum[None], question.sentence)[0]
+        gain = tiny_model.model.network("audiosep")(spectrum[None], query.sentence)[0]
     wanted = istft(gain * stft(wave), len(wave)).numpy()
     found = tiny_model.separate(mixture, Instruction("extract", "dog"), RIVAL)
     assert np.allclose(found.target.samples[0], wanted, atol=1e-5)
@@ -325,9 +325,9 @@ def test_the_rivals_target_is_its_networks_answer_to_the_whole_window(tiny_model
 def test_the_rival_is_loaded_when_it_is_first_asked(tmp_path: Path, make_sound: MakeSound) -> None:
     model = HSM.load(save_tiny(tmp_path))
     model.separate(make_sound(0.5), ASKED)
-    assert "audiosep" not in model.modules
+    assert "audiosep" not in model.model.modules
     model.separate(make_sound(0.5), ASKED, RIVAL)
-    assert "audiosep" in model.modules
+    assert "audiosep" in model.model.modules
 
 
 def test_a_renderer_without_weights_names_the_files_that_are_not_there(tmp_path: Path, make_sound: MakeSound) -> None:
@@ -337,7 +337,8 @@ def test_a_renderer_without_weights_names_the_files_that_are_not_there(tmp_path:
         del manifest["files"][name]
     path.write_text(json.dumps(manifest))
     model = HSM.load(tmp_path)
-    assert (model.lacks("mask"), model.lacks("codec"), model.lacks("audiosep")) == ((), ("decoder",), ("audiosep",))
+    missing = [model.missing_weights(name) for name in ("mask", "codec", "audiosep")]
+    assert missing == [(), ("decoder",), ("audiosep",)]
     with pytest.raises(HSMError, match=r"'audiosep' needs audiosep\.safetensors, .*hsm\.training audiosep"):
         model.separate(make_sound(0.5), ASKED, RIVAL)
     with pytest.raises(HSMError, match=r"'codec' needs decoder\.safetensors, .*hsm\.training decoder"):
@@ -347,28 +348,30 @@ def test_a_renderer_without_weights_names_the_files_that_are_not_there(tmp_path:
 
 def test_the_true_local_feature_takes_the_place_of_the_predicted_one(awake_model: HSM, make_sound: MakeSound) -> None:
     mixture, other = make_sound(12.0), make_sound(12.0, seed=3)
-    listened = awake_model.listen(mixture)
-    usual = awake_model.separate(listened, ASKED)
-    told = awake_model.separate(listened, ASKED, local_target=other)
+    encoded = awake_model.encode(mixture)
+    usual = awake_model.separate(encoded, ASKED)
+    told = awake_model.separate(encoded, ASKED, local_target=other)
     assert not np.allclose(usual.mask, told.mask, atol=1e-3)
     assert np.array_equal(usual.attention, told.attention), "H2 still says where it looked"
     louder = Audio(10 * other.samples, other.rate_hz)
-    assert not np.allclose(told.mask, awake_model.separate(listened, ASKED, local_target=louder).mask, atol=1e-4), (
+    assert not np.allclose(told.mask, awake_model.separate(encoded, ASKED, local_target=louder).mask, atol=1e-4), (
         "its level beside the mixture is part of it"
     )
     with pytest.raises(HSMError, match=r"local_target: got 1\.00 s; wanted the mixture's 12\.00 s"):
-        awake_model.separate(listened, ASKED, local_target=make_sound(1.0))
+        awake_model.separate(encoded, ASKED, local_target=make_sound(1.0))
 
 
 def test_told_the_mixtures_own_feature_the_renderer_hears_what_h2_heard(
     awake_model: HSM, make_sound: MakeSound
 ) -> None:
-    listened = awake_model.listen(make_sound(2.0))
-    question = awake_model.question(ASKED, SeparationOptions())
-    columns, watch = listened.columns, Stopwatch()
-    own = [one.local for one in listened.heard]
-    (wanted,) = awake_model.answer(listened.heard, columns, question, SeparationOptions(), watch, local_target=own)
-    told = awake_model.separate(listened, ASKED, local_target=listened.mixture)
+    encoded = awake_model.encode(make_sound(2.0))
+    options = SeparationOptions()
+    _, query = awake_model.encode_query(ASKED, options)
+    own = [batch.features.local for batch in encoded.batches]
+    (wanted,) = awake_model.separate_windows(
+        encoded.batches, encoded.columns, query, options, Stopwatch(), local_target=own
+    )
+    told = awake_model.separate(encoded, ASKED, local_target=encoded.mixture)
     assert np.allclose(told.mask, wanted.mask.numpy(), atol=1e-6)
 
 
@@ -383,7 +386,7 @@ def test_the_same_seed_makes_the_same_tiny_model_and_leaves_the_random_state_alo
     torch.manual_seed(5)
     one, two = HSM.tiny(seed=3), HSM.tiny(seed=3)
     assert torch.equal(torch.rand(3), wanted)
-    for name, module in one.modules.items():
-        for a, b in zip(module.parameters(), two.modules[name].parameters(), strict=True):
+    for name, module in one.model.modules.items():
+        for a, b in zip(module.parameters(), two.model.modules[name].parameters(), strict=True):
             assert torch.equal(a, b)
-    assert not any(p.requires_grad for module in one.modules.values() for p in module.parameters())
+    assert not any(p.requires_grad for module in one.model.modules.values() for p in module.parameters())

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsm import HSM, Audio, SeparationOptions, pipeline
-from hsm.competition import EXCERPT_FRAMES, WEIGHT, contested
+from hsm import HSM, Audio, SeparationOptions, model
 from hsm.config import TINY
 from hsm.features import STFT_BINS
+from hsm.model import COMPETITOR_WEIGHT, EXCERPT_FRAMES, WindowFeatures, suppress_competitor
 from hsm.networks.tagger import Tagger
 
 T, W = 150, 32
@@ -42,7 +42,9 @@ VOCABULARY = torch.eye(3, W)  # names whose embeddings are unit vectors: 0 sound
 def ask(described: Tensor, named: Tensor, present: Tensor) -> tuple[Tensor, int | None, Answering]:
     renderer = Answering()
     heard = torch.zeros(1, T, TINY.mask.width)
-    found, other = contested(renderer, VOCABULARY, heard, ENERGY, present, named, described)
+    nothing = torch.zeros(1)
+    mixture = WindowFeatures(heard, nothing, nothing, ENERGY[None], present[None])
+    found, other = suppress_competitor(renderer, VOCABULARY, mixture, named, described)
     return found, other, renderer
 
 
@@ -61,7 +63,9 @@ def test_what_another_sound_claims_is_taken_from_the_unsure_part() -> None:
     found, other, renderer = ask(low_and_unsure(), unit(5), torch.tensor([0.0, 2.0, 1.0]))
     assert other == 1
     assert torch.allclose(found[..., :HALF], torch.tensor(4.0)), "both answers say so"
-    assert torch.allclose(found[..., HALF:], torch.tensor(-4 * WEIGHT)), "even odds, less what the other claims"
+    assert torch.allclose(found[..., HALF:], torch.tensor(-4 * COMPETITOR_WEIGHT)), (
+        "even odds, less what the other claims"
+    )
     assert [name for name, frames in renderer.asked if frames == EXCERPT_FRAMES] == [1, 2, 0], "the likeliest first"
     assert [frames for _, frames in renderer.asked][-1] == T, "the chosen one is asked about all of it"
 
@@ -94,14 +98,19 @@ def test_nothing_is_asked_where_the_described_sound_is_not_there() -> None:
 def test_the_counter_question_serves_both_operations_alike(
     tiny_model: HSM, make_sound: Callable[..., Audio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "contested", lambda *given: (given[-1] - 2.0, 1))
+    monkeypatch.setattr(model, "suppress_competitor", lambda *given: (given[-1] - 2.0, 1))
     sound = make_sound(3.0)
-    name = tiny_model.presence.names[1]
-    assert tiny_model.separate(sound, "extract the dog").others == (name,), "the visitor is told what was asked"
-    assert tiny_model.separate(sound, "extract the dog", SeparationOptions(competition=False)).others == ()
+    name = tiny_model.model.tagger.names[1]
+    assert tiny_model.separate(sound, "extract the dog").competing_sounds == (name,), (
+        "the visitor is told what was asked"
+    )
+    assert (
+        tiny_model.separate(sound, "extract the dog", SeparationOptions(suppress_competitor=False)).competing_sounds
+        == ()
+    )
 
-    def masks(competition: bool) -> list[np.ndarray]:
-        options = SeparationOptions(hierarchy=False, competition=competition)
+    def masks(suppress: bool) -> list[np.ndarray]:
+        options = SeparationOptions(hierarchy=False, suppress_competitor=suppress)
         return [tiny_model.separate(sound, f"{verb} the dog", options).mask for verb in ("extract", "remove")]
 
     (extracted, removed), (alone, _) = masks(True), masks(False)

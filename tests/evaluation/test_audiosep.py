@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hsm.config import TINY
+from hsm.evaluation.baselines.audiosep import SIZES, AudioSep, ResUNet, ResUNetConfig
 from hsm.features import istft, stft
-from hsm.networks.resunet import AudioSep, ResUNet, ResUNetConfig
 
 NARROW = ResUNetConfig(n_fft=64, hop=16, widths=(2, 4, 4), condition_width=8)
 
@@ -49,7 +48,7 @@ def test_the_description_and_every_parameter_take_part() -> None:
 
 def test_the_rival_gives_each_bin_a_share_and_a_turn_and_what_it_hears_depends_on_the_words() -> None:
     torch.manual_seed(0)
-    network, spectrum = AudioSep(TINY.audiosep, 12).eval(), stft(0.05 * torch.randn(2, 5_000))
+    network, spectrum = AudioSep(SIZES["tiny"], 12).eval(), stft(0.05 * torch.randn(2, 5_000))
     words = torch.nn.functional.normalize(torch.randn(2, 12), dim=1)
     gain = network(spectrum, words)
     assert gain.shape == spectrum.shape
@@ -64,7 +63,7 @@ def test_the_rival_gives_each_bin_a_share_and_a_turn_and_what_it_hears_depends_o
 
 def test_in_half_precision_the_rivals_answer_is_nearly_the_same() -> None:
     torch.manual_seed(0)
-    network, spectrum = AudioSep(TINY.audiosep, 12).eval(), stft(0.05 * torch.randn(1, 5_000))
+    network, spectrum = AudioSep(SIZES["tiny"], 12).eval(), stft(0.05 * torch.randn(1, 5_000))
     words = torch.nn.functional.normalize(torch.randn(1, 12), dim=1)
     with torch.autocast("cpu", torch.bfloat16):
         half = network(spectrum, words)

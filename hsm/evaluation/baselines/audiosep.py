@@ -1,4 +1,4 @@
-"""The rival: AudioSep's residual U-Net over the spectrogram, conditioned by FiLM.
+"""AudioSep: a residual U-Net over the spectrogram, conditioned by FiLM.
 
     (T, F) -> 6 encoder blocks, each half as large and wider -> one block -> 6 decoder blocks -> (T, F)
                   |_________________________ skips _________________________|
@@ -9,6 +9,7 @@ bins, which is what makes it slow and large on a CPU.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,12 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.features import RATE_HZ, STFT_FFT, STFT_HOP
+from hsm.config import Config
+from hsm.features import FRAMES_PER_COLUMN, RATE_HZ, STFT_BINS, STFT_FFT, STFT_HOP, stft, working_gain
+from hsm.model import Query
+from hsm.progress import Stopwatch
+from hsm.separator import BASELINES, HSM, WindowMask
+from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window
 
 
 @dataclass(frozen=True)
 class AudioSepConfig:
-    """The rival, at 16 kHz. Paper: "Separate Anything You Describe", Sec. III-B, whose network hears 32 kHz.
+    """Sizes at 16 kHz. Paper: "Separate Anything You Describe", Sec. III-B, whose network hears 32 kHz.
 
     `width`: channels of its first encoder block, doubled in each of the next up to `widest`.
     """
@@ -39,7 +45,7 @@ class AudioSepConfig:
 
 @dataclass(frozen=True)
 class ResUNetConfig:
-    """AudioSep's network at its paper's sizes, whose cost is compared with; stands alone and is no part of a `Config`.
+    """AudioSep's network at its paper's sizes, whose cost is compared with.
 
     `widths`: channels of its encoder blocks; each halves the bins, all but the last the frames too.
     """
@@ -166,9 +172,9 @@ class ResUNet(nn.Module):
 
 
 class AudioSep(nn.Module):
-    """The rival as it is trained here: the description's sentence embedding steers a `ResUNet`.
+    """The baseline as it is trained here: the description's sentence embedding steers a `ResUNet`.
 
-    Departure: 16 kHz and the STFT of the mask renderer in place of 32 kHz and frames of 10 ms, and our frozen text
+    Departure: 16 kHz and the STFT of the mask decoder in place of 32 kHz and frames of 10 ms, and our frozen text
     encoder in place of CLAP's, so that the two differ in what stands between text, spectrum and loss alone.
 
     Args:
@@ -192,5 +198,39 @@ class AudioSep(nn.Module):
         Returns:
             (B, T, 513) complex, at most 1 in size, to multiply the spectrum by.
         """
-        condition = F.silu(self.text_in(text * text.shape[-1] ** 0.5))  # entries near 1, as in the mask renderer
+        condition = F.silu(self.text_in(text * text.shape[-1] ** 0.5))  # entries near 1, as in the mask decoder
         return self.network.gain(spectrum, condition)
+
+
+SIZES = {
+    "paper": AudioSepConfig(width=32, widest=384, condition_width=512),
+    "tiny": AudioSepConfig(width=2, widest=4, blocks=3, condition_width=8),
+}
+
+
+class AudioSepBaseline:
+    """AudioSep in the place of the hierarchy: steered by the text alone."""
+
+    def build(self, config: Config) -> AudioSep:
+        """The network at a configuration's size."""
+        return AudioSep(SIZES.get(config.name, AudioSepConfig()), config.text.width)
+
+    @torch.inference_mode()
+    def masks(
+        self, model: HSM, pieces: Iterable[tuple[Window, Tensor]], columns: int, query: Query, watch: Stopwatch
+    ) -> Iterator[WindowMask]:
+        """Masks of windows in order, cross-faded as complex numbers, which is what cross-fading waves would do."""
+        network = model.model.network("audiosep")
+        mask = CrossFade(columns * FRAMES_PER_COLUMN + 1, STFT_BINS, torch.complex64)
+        for window, samples in pieces:
+            ends = window.first + window.count == columns
+            with watch.stage("render", window.first / columns):
+                wave = (samples * working_gain(samples)).to(model.model.device)  # (S,)
+                gain = network(stft(wave[None]), query.sentence)[0].cpu()  # (T, F)
+                kept = 1 - gain if int(query.task) else gain  # "remove" is what the described sound leaves
+                mask.add(window.first_frame, kept, OVERLAP_COLUMNS * FRAMES_PER_COLUMN, window.first == 0, ends)
+            done = window.next_first(columns)
+            yield WindowMask(window, mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN))
+
+
+BASELINES["audiosep"] = AudioSepBaseline()

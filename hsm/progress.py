@@ -1,38 +1,48 @@
-"""One separation, step by step: how far it is, twice a second, until the result."""
+"""How far a separation is: its stages, their seconds, and work in a thread that tells them until the result."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hsm.pipeline import HSM, STAGES, Progress
-from hsm.records import Audio, Separation
-from hsm.several import Wish, ask_several
-
 Result = TypeVar("Result")
+Progress = Callable[[str, float], None]
 
+STAGES = ("parse", "local features", "global features", "global separation", "local separation", "render")
 TICK_S = 0.5
-LISTENING = 0.4  # about this share of a separation's time goes into listening
+ENCODING = 0.4  # about this share of a separation's time goes into encoding the mixture
 
 
 class Cancelled(RuntimeError):
     """Ends the thread of a request that nobody waits for any more."""
 
 
+class Stopwatch:
+    """Reports stages as they begin, with the share of their work that is done, and adds up their seconds."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.progress = progress
+        self.timings_s: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, fraction: float = 0.0) -> Iterator[None]:
+        """Time one of `STAGES`."""
+        if self.progress is not None:
+            self.progress(name, fraction)
+        begin = time.perf_counter()
+        yield
+        self.timings_s[name] = self.timings_s.get(name, 0.0) + time.perf_counter() - begin
+
+
 @dataclass(frozen=True)
 class Step:
-    """How far a separation is.
-
-    Args:
-        stage: the one that runs.
-        seconds: of each stage so far.
-        fraction: share of this stage that is done.
-    """
+    """How far a separation is: the stage that runs, the share of it that is done, the seconds of each so far."""
 
     stage: str
     seconds: dict[str, float]
@@ -40,14 +50,9 @@ class Step:
 
     @property
     def share(self) -> float:
-        """Share of the whole that is done: windows are first all listened to, then all separated."""
-        listening = STAGES.index(self.stage) < STAGES.index("global separation")
-        return LISTENING * self.fraction if listening else LISTENING + (1 - LISTENING) * self.fraction
-
-
-def separate_in_steps(model: HSM, clip: Audio, wishes: Sequence[Wish]) -> Iterator[Step | tuple[Separation, ...]]:
-    """Separate one recording as each wish says, and tell how far it is until the results are there."""
-    return in_steps(lambda progress: ask_several(model, clip, wishes, progress))
+        """Share of the whole that is done: windows are first all encoded, then all separated."""
+        encoding = STAGES.index(self.stage) < STAGES.index("global separation")
+        return ENCODING * self.fraction if encoding else ENCODING + (1 - ENCODING) * self.fraction
 
 
 def in_steps(work: Callable[[Progress], Result]) -> Iterator[Step | Result]:

@@ -1,0 +1,717 @@
+"""Sound and words in, target and residual out: in memory or from file to file, by one generator of windows.
+
+    mixture ──16 kHz──> windows ──encode──> features ──┐
+    words ──────────────encode_query──> query ─────────┴─separate_windows──> mask frames ──filter──> target
+
+`separate` collects what the generator yields, `separate_file` writes it; stems and live listening are made of
+the first.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, get_args
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from hsm.codecs import TransformersCodec, load_codec
+from hsm.config import TINY, Config, config_from_dict
+from hsm.errors import HSMError
+from hsm.features import (
+    CODEC_FRAMES_PER_COLUMN,
+    COLUMN_SAMPLES,
+    FRAMES_PER_COLUMN,
+    PATCH_BANDS,
+    PATCH_COLUMNS,
+    RATE_HZ,
+    SILENCE_PEAK,
+    STFT_BINS,
+    working_gain,
+)
+from hsm.instruction import OfflineParser, Parser
+from hsm.instruction.language_model import LanguageModelParser, with_language_model
+from hsm.instruction.neural import NeuralParser
+from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
+from hsm.native_rate import filtered
+from hsm.precision import chosen_precision, widen_at_use
+from hsm.progress import Progress, Stopwatch
+from hsm.reading import Recording, open_sound, survey
+from hsm.records import Audio, Depth, Instruction, Renderer, Separation, SeparationOptions
+from hsm.resampling import resample
+from hsm.text import load_text_encoder
+from hsm.weights import BUNDLED, FeatureBank, WeightFolder, without_weights
+from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window, batched, columns_of, windows
+from hsm.writing import FORMATS, SoundWriter
+
+WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}  # on a CPU four of them gain no more than two, and take more memory
+SELDOM_USED = ("audiomae", "q_audio", "global_separator", "local_separator")  # networks that a window asks but once
+DEPTHS: tuple[Depth, ...] = get_args(Depth)
+
+
+class EncodedWindows(NamedTuple):
+    """Windows that were encoded together."""
+
+    windows: list[Window]
+    gains: Tensor  # (B, 1) by which each was brought to the working level
+    features: WindowFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedMixture:
+    """A mixture with its features, to be separated several times."""
+
+    mixture: Audio
+    batches: tuple[EncodedWindows, ...]
+    columns: int  # its length in patch columns of 0.16 s
+    timings_s: dict[str, float]
+
+    @property
+    def global_feature(self) -> np.ndarray:
+        """G of the whole sound (D,): mean over the windows."""
+        return torch.cat([batch.features.global_ for batch in self.batches]).mean(0).cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class WindowOutput:
+    """What a window decides for good: the frames and columns up to the next one, cross-faded with the one before."""
+
+    window: Window
+    mask: Tensor  # (T, 513) in [0, 1]
+    attention: Tensor  # (columns, layers * heads * 8)
+    global_target: Tensor  # Ĝ (1, D), smoothed
+    local: Tensor  # Ŝ (columns, 8 * D)
+    level: Tensor  # (columns, 1) what the working level has to be multiplied by
+    ends: bool  # whether the sound ends with it
+    competitor: str = ""  # name of the sound that was suppressed
+
+
+class WindowMask(NamedTuple):
+    """A baseline's answer for a window: the frames up to the next one, in [0, 1], or complex to turn phases too."""
+
+    window: Window
+    mask: Tensor  # (T, 513)
+
+
+class Baseline(Protocol):
+    """Another separator, which filters the mixture in the place of the mask decoder."""
+
+    def build(self, config: Config) -> nn.Module:
+        """Its network with random weights."""
+
+    def masks(
+        self, model: HSM, pieces: Iterable[tuple[Window, Tensor]], columns: int, query: Query, watch: Stopwatch
+    ) -> Iterator[WindowMask]:
+        """Its masks of windows (S,) at 16 kHz, in order."""
+
+
+BASELINES: dict[str, Baseline] = {}  # by renderer; each registers itself where it is defined
+
+
+def build_baselines(config: Config) -> dict[str, nn.Module]:
+    """The baselines' networks by renderer, with random weights."""
+    return {name: baseline.build(config) for name, baseline in BASELINES.items()}
+
+
+def own_networks(renderer: str) -> tuple[str, ...]:
+    """What a renderer alone needs: loaded when first used, and a weight folder may lack it."""
+    return {"mask": (), "codec": ("codec", "decoder")}.get(renderer, (renderer,))
+
+
+class Writer(Protocol):
+    """Takes sound block by block."""
+
+    def write(self, samples: np.ndarray) -> np.ndarray:
+        """Append (channels, n); what a reader will get of it."""
+
+
+class Collector:
+    """A `Writer` that keeps all of it."""
+
+    def __init__(self) -> None:
+        self.blocks: list[np.ndarray] = []
+
+    def write(self, samples: np.ndarray) -> np.ndarray:
+        """See `Writer`."""
+        self.blocks.append(samples)
+        return samples
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A mixture that can be read from its start as often as wanted, in memory or on disk."""
+
+    rate_hz: int
+    channels: int
+    length_samples: int
+    blocks: Callable[[], Iterable[np.ndarray]]  # (channels, n) in order
+    mono: Callable[[], Iterable[Tensor]]  # (n,) in order, at 16 kHz
+
+    @staticmethod
+    def of(audio: Audio) -> Source:
+        """A sound in memory."""
+        return Source(
+            audio.rate_hz, audio.channels, audio.length_samples, lambda: [audio.samples], lambda: [audio.mono_16k]
+        )
+
+    @staticmethod
+    def of_file(recording: Recording, length_samples: int) -> Source:
+        """A sound on disk."""
+
+        def mono() -> Iterator[Tensor]:
+            return resample(
+                (torch.from_numpy(block).mean(0) for block in recording.blocks()), recording.rate_hz, RATE_HZ
+            )
+
+        return Source(recording.rate_hz, recording.channels, length_samples, recording.blocks, mono)
+
+    @property
+    def columns(self) -> int:
+        """Length in patch columns."""
+        return columns_of(self.length_samples, self.rate_hz)
+
+    def windows(self) -> Iterator[tuple[Window, Tensor]]:
+        """Its windows with their samples (S,) at 16 kHz."""
+        return windows(self.mono(), self.columns)
+
+
+@dataclass(frozen=True)
+class FileProgress:
+    """How far a file is: seconds of sound whose mask is decided, of how many, after how much work."""
+
+    done_s: float
+    duration_s: float
+    elapsed_s: float
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of work that are left, at the speed so far."""
+        return self.elapsed_s * (self.duration_s / self.done_s - 1)
+
+
+@dataclass(frozen=True)
+class FileSeparation:
+    """What became of a file."""
+
+    target: Path
+    residual: Path  # mixture minus target, but for the codec renderer
+    instruction: Instruction  # as understood
+    rate_hz: int  # this and the next two as in the input
+    channels: int
+    length_samples: int
+    depth: str  # of both files: "PCM_16", "PCM_24", "PCM_32" or "FLOAT"
+    clipped_samples: int  # beyond full scale, which an integer depth could not hold
+    timings_s: dict[str, float]
+    warning: str = ""  # what to know of an input that seems cut off
+
+
+def depth_for(recording: Recording, depth: Depth, ending: str) -> str:
+    """The depth of an output with an ending: the input's for "same", 24 bits where a .flac could not hold it."""
+    if depth not in DEPTHS:
+        raise HSMError(f"depth: got {depth!r}; wanted one of {', '.join(DEPTHS)}.")
+    if depth != "same":
+        return depth
+    return recording.depth if recording.depth in FORMATS.get(ending, (recording.depth,)) else "PCM_24"
+
+
+def refuse_silence(peak: float, duration_s: float, name: str = "mixture") -> None:
+    """Raise `HSMError` that names the sound where its largest sample is too small to be heard."""
+    if peak < SILENCE_PEAK:
+        raise HSMError(
+            f"{name}: all {duration_s:.2f} s are silent (below {20 * np.log10(SILENCE_PEAK):.0f} dBFS); "
+            "choose a recording in which something sounds."
+        )
+
+
+def at_native_rate(pieces: Iterable[Tensor], rate_hz: int, length_samples: int) -> Iterator[Tensor]:
+    """A stream of 16 kHz sound (S,) at another rate, cut to a length."""
+    left = length_samples
+    for piece in resample(pieces, RATE_HZ, rate_hz):
+        if left > 0:
+            yield piece[:left]
+        left -= len(piece)
+
+
+def _fitting(codec: TransformersCodec, config: Config) -> TransformersCodec:
+    """A public codec on the grid that the decoder of a configuration writes; `HSMError` for another."""
+    found = (codec.groups, codec.entries, codec.rate_hz / codec.hop)
+    wanted = (config.codec.groups, config.codec.entries, RATE_HZ * CODEC_FRAMES_PER_COLUMN / COLUMN_SAMPLES)
+    if found != wanted:
+        raise HSMError(
+            "codec: got {} codebooks of {} entries at {:g} frames a second; the decoder writes ".format(*found)
+            + "{} of {} at {:g}.".format(*wanted)
+        )
+    return codec
+
+
+class HSM:
+    """Hierarchical text-queried separation.
+
+    Args:
+        model: the networks.
+        parser: reads instructions.
+        bank: global features of training clips.
+        weights_info: name, file, checksum and training of each weight file.
+        missing: networks that one renderer alone needs and that were never trained.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        parser: Parser,
+        bank: FeatureBank,
+        weights_info: dict[str, Any],
+        missing: tuple[str, ...] = (),
+    ) -> None:
+        self.model, self.parser, self.bank = model, parser, bank
+        self.weights_info, self.missing = weights_info, missing
+        self.windows_at_once = WINDOWS_AT_ONCE.get(model.device.type, 1)
+
+    @property
+    def config(self) -> Config:
+        """Sizes of the networks."""
+        return self.model.config
+
+    @staticmethod
+    def load(
+        weights: str | Path | None = None,
+        device: str = "cpu",
+        language_model: str = "",
+        language_model_url: str = "",
+        codec: str = "",
+        precision: str = "",
+        compiler: str = "",
+    ) -> HSM:
+        """Load weights.
+
+        Args:
+            weights: a weight folder; the bundled one where not given.
+            device: as torch names it, such as "cpu" or "cuda".
+            language_model: reads the instructions, see `hsm.instruction.language_model`; the offline
+                parser where not given.
+            language_model_url: of the endpoint that serves it; loaded by name or path where not given.
+            codec: a public codec instead of ours, see `hsm.codecs`; the decoder must have been trained on
+                its tokens.
+            precision: "float32" or "bfloat16"; the faster one of the device where not given.
+            compiler: backend of `torch.compile`, such as "inductor", which takes minutes before the first answer;
+                none where not given.
+
+        Returns:
+            The model, ready to separate.
+
+        Raises:
+            HSMError: a missing, damaged or unfitting weight file, or a device or precision that is not there.
+        """
+        try:
+            chosen = torch.device(device)
+            torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError) as error:
+            raise HSMError(f'device: got {device!r}, which is not to be had here ({error}); try "cpu".') from error
+        computing = chosen_precision(precision, chosen)
+        narrow = SELDOM_USED if chosen.type == "cpu" and computing == "float32" else ()
+        folder = WeightFolder.open(weights if weights is not None else BUNDLED)
+        config = config_from_dict(folder.manifest["config"])
+        later = ("codec", "decoder", *BASELINES)
+        missing = tuple(name for name in later if name not in folder and not (codec and name == "codec"))
+
+        def fetch(name: str) -> nn.Module:
+            if name == "codec" and codec:
+                return _fitting(load_codec(codec), config)
+            with nullcontext() if name in later else without_weights():
+                module = BASELINES[name].build(config) if name in BASELINES else build_modules(config, (name,))[name]
+            if name == "decoder" and codec:
+                module.lattice = None  # type: ignore[assignment]
+            if name not in missing:
+                folder.load_into(name, module, half=name in narrow)
+            if name in narrow:
+                widen_at_use(module)
+            return module
+
+        modules = {name: fetch(name) for name in NETWORKS if name not in later}
+        if names := folder.metadata("presence").get("names"):
+            modules["presence"].names = tuple(json.loads(names))  # type: ignore[assignment]
+        if codec:
+            modules["codec"] = fetch("codec")  # what does not fit is told at once
+        text = load_text_encoder(config.text)
+        parser: Parser = OfflineParser(NeuralParser(modules["instruction"], text))  # type: ignore[arg-type]
+        if language_model:
+            parser = with_language_model(parser, language_model, language_model_url, device)
+        model = Model(config, modules, text, chosen, computing, compiler, fetch)
+        return HSM(model, parser, FeatureBank.load(folder), folder.manifest["files"], missing)
+
+    @staticmethod
+    def untrained(config: Config, seed: int = 0) -> HSM:
+        """A system with random weights in float32 on the CPU: nothing learnt, the same work."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            modules = build_modules(config) | build_baselines(config)
+            features = torch.randn(60, config.q_audio.width).numpy()
+            tagger: Any = modules["presence"]
+            tagger.vocabulary.copy_(nn.functional.normalize(torch.randn(tagger.vocabulary.shape), dim=1))
+        classes = tuple(("dog", "rain", "speech")[i % 3] for i in range(60))
+        bank = FeatureBank(features, classes, tuple(f"{c} {i}" for i, c in enumerate(classes)))
+        model = Model(config, modules, load_text_encoder(config.text), torch.device("cpu"))
+        return HSM(model, OfflineParser(), bank, {})
+
+    @staticmethod
+    def tiny(seed: int = 0) -> HSM:
+        """A random tiny model for tests: the same code path, nothing learnt."""
+        return HSM.untrained(TINY, seed)
+
+    def parse(self, text: str) -> Instruction:
+        """Understand an instruction; `HSMError` where it names no sound. Paper: Sec. III-F."""
+        return self.parser.parse(text)
+
+    def preview(self, text: str) -> Instruction:
+        """How the offline parser reads it, in milliseconds; for an instruction that is still being typed."""
+        parser = self.parser.offline if isinstance(self.parser, LanguageModelParser) else self.parser
+        found: Instruction = parser.parse(text)
+        return found
+
+    def encode(self, audio: Audio, progress: Progress | None = None) -> EncodedMixture:
+        """Compute what does not depend on the instruction.
+
+        Args:
+            audio: any rate, channels and length.
+            progress: called with a stage's name and the share of its work that is done.
+
+        Returns:
+            The features; `separate` takes them in the place of the mixture.
+
+        Raises:
+            HSMError: silence.
+        """
+        refuse_silence(float(np.abs(audio.samples).max()), audio.duration_s)
+        watch, source = Stopwatch(progress), Source.of(audio)
+        batches = tuple(self.encode_windows(source, watch))
+        return EncodedMixture(audio, batches, source.columns, watch.timings_s)
+
+    def encode_windows(self, source: Source, watch: Stopwatch) -> Iterator[EncodedWindows]:
+        """Encode a mixture's windows a few at a time, when they are asked for."""
+        for group in batched(source.windows(), self.windows_at_once):
+            samples = torch.stack([samples for _, samples in group])  # (B, S)
+            gains = working_gain(samples)  # (B, 1)
+            stage = partial(watch.stage, fraction=group[0][0].first / source.columns)
+            yield EncodedWindows([window for window, _ in group], gains, self.model.encode(samples * gains, stage))
+
+    def encode_query(self, instruction: str | Instruction, options: SeparationOptions) -> tuple[Instruction, Query]:
+        """An instruction as understood and as the networks take it; `HSMError` where it names no sound."""
+        understood = self._understand(instruction, options)
+        query = self.model.encode_query(understood.operation, understood.description, understood.descriptions)
+        return understood, query
+
+    def separate_windows(
+        self,
+        encoded: Iterable[EncodedWindows],
+        columns: int,
+        query: Query,
+        options: SeparationOptions,
+        watch: Stopwatch,
+        global_target: Tensor | None = None,
+        local_target: Iterable[Tensor] | None = None,
+    ) -> Iterator[WindowOutput]:
+        """Separate window by window, each when it is asked for. Paper: Sec. III-C, III-D.
+
+        Args:
+            encoded: the windows in order.
+            columns: length of the whole sound in patch columns.
+            query: what is asked.
+            options: whether Ĝ and Ŝ guide the mask decoder, and whether a competitor is suppressed.
+            watch: told of every stage.
+            global_target: (1, D) to be used for Ĝ; predicted where not given.
+            local_target: (1, P, D) of each window to be used for Ŝ; predicted where not given.
+
+        Yields:
+            The frames and columns up to the next window; together they are those of the whole sound.
+        """
+        sizes = self.config.local_separator
+        mask = CrossFade(columns * FRAMES_PER_COLUMN + 1, STFT_BINS)
+        attention = CrossFade(columns, sizes.layers * sizes.heads * PATCH_BANDS)
+        local = CrossFade(columns, PATCH_BANDS * self.config.audiomae.width)
+        level = CrossFade(columns, 1)
+        previous: Tensor | None = None
+        given = None if local_target is None else iter(local_target)
+        for batch in encoded:
+            stage = partial(watch.stage, fraction=batch.windows[0].first / columns)
+            true = None if given is None else torch.cat([next(given) for _ in batch.windows])  # too few: RuntimeError
+            found = self.model.forward(
+                batch.features,
+                query,
+                previous,
+                global_target,
+                true,
+                options.hierarchy,
+                options.suppress_competitor,
+                stage,
+            )
+            previous = found.global_target[-1:]
+            for i, window in enumerate(batch.windows):
+                ends = window.first + window.count == columns
+                edges = (window.first == 0, ends)
+                mask.add(window.first_frame, found.masks[i].cpu(), OVERLAP_COLUMNS * FRAMES_PER_COLUMN, *edges)
+                for track, values in (
+                    (attention, rearrange(found.attention[i], "l h (c f) -> c (l h f)", f=PATCH_BANDS)),
+                    (local, rearrange(found.local_target[i], "(c f) d -> c (f d)", f=PATCH_BANDS)),
+                    (level, (1 / batch.gains[i]).expand(window.count, 1)),
+                ):
+                    track.add(window.first, values.cpu(), OVERLAP_COLUMNS, *edges)
+                done = window.next_first(columns)
+                joined = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
+                tracks = attention.take(done), found.global_target[i : i + 1], local.take(done), level.take(done)
+                yield WindowOutput(window, joined, *tracks, ends, found.competitors[i])
+
+    def missing_weights(self, renderer: Renderer) -> tuple[str, ...]:
+        """Networks that a renderer needs and whose weights are not there, by name; none where it can be used."""
+        return tuple(name for name in own_networks(renderer) if name in self.missing)
+
+    def check_renderer(self, options: SeparationOptions) -> None:
+        """Raise `HSMError` where the weights of the chosen renderer are not there."""
+        if missing := self.missing_weights(options.renderer):
+            files = " and ".join(f"{name}.safetensors" for name in missing)
+            commands = ", then ".join(f"`python -m hsm.training {name}`" for name in missing)
+            raise HSMError(
+                f"renderer: {options.renderer!r} needs {files}, which the weight folder does not have; "
+                f"fetch or train that ({commands}), or choose the renderer 'mask'."
+            )
+
+    def generate(
+        self, outputs: Iterable[WindowOutput], options: SeparationOptions, watch: Stopwatch
+    ) -> Iterator[Tensor]:
+        """Draw a sound anew from Ŝ: (S,) at 16 kHz and at the mixture's level, piece after piece.
+
+        Together the whole sound's columns, with the codec's own at most three hops of 20 ms more.
+        """
+        self.check_renderer(options)
+        state = self.model.start_generation(options.seed, options.temperature, options.top_k)
+        for output in outputs:
+            wave = self.model.generate(output.local, output.ends, state, watch.stage)
+            level = nn.functional.interpolate(output.level.t()[None], len(wave), mode="linear")[0, 0]  # (S,)
+            yield wave * level
+
+    def resynthesise(self, audio: Audio, options: SeparationOptions) -> Audio:
+        """A sound drawn anew from its own S, 16 kHz mono: what the codec renderer makes of a perfect Ŝ."""
+        encoded = self.encode(audio)
+        local = CrossFade(encoded.columns, PATCH_BANDS * self.config.audiomae.width)
+        level = CrossFade(encoded.columns, 1)
+        for batch in encoded.batches:
+            for i, window in enumerate(batch.windows):
+                edges = (window.first == 0, window.first + window.count == encoded.columns)
+                by_column = rearrange(batch.features.local[i], "(c f) d -> c (f d)", f=PATCH_BANDS)
+                local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)
+                level.add(window.first, (1 / batch.gains[i]).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
+        nothing = torch.zeros(0)
+        whole = WindowOutput(
+            encoded.batches[0].windows[0], nothing, nothing, nothing, local.result(), level.result(), True
+        )
+        wave = torch.cat(list(self.generate([whole], options, Stopwatch())))
+        return Audio(wave[: len(audio.mono_16k)].numpy(), RATE_HZ)
+
+    def _render(
+        self,
+        source: Source,
+        outputs: Callable[[Query], Iterable[WindowOutput]],
+        query: Query,
+        options: SeparationOptions,
+        watch: Stopwatch,
+        target: Writer,
+        residual: Writer,
+        done: Callable[[Window], None] = lambda window: None,
+    ) -> None:
+        """Write target and residual, which add up to the mixture; but for the codec, which draws each anew."""
+
+        def told(found: Iterable[Any]) -> Iterator[Any]:
+            for one in found:
+                done(one.window)
+                yield one
+
+        rate_hz, length = source.rate_hz, source.length_samples
+        if options.renderer == "codec":
+            for writer, asked in ((target, query), (residual, self.model.opposite(query))):
+                pieces = self.generate(told(outputs(asked)), options, watch)
+                for piece in at_native_rate(pieces, rate_hz, length):
+                    writer.write(piece.expand(source.channels, -1).numpy())
+            return
+        found: Iterable[WindowOutput | WindowMask]
+        if options.renderer in BASELINES:
+            baseline = BASELINES[options.renderer]
+            found = baseline.masks(self, source.windows(), source.columns, query, watch)
+        else:
+            found = outputs(query)
+        masks = (one.mask for one in told(found))
+        blocks = (torch.from_numpy(block) for block in source.blocks())
+        for mixture, kept in filtered(blocks, masks, rate_hz, length):
+            residual.write(mixture.numpy() - target.write(kept.numpy()))
+
+    def separate(
+        self,
+        mixture: Audio | EncodedMixture,
+        instruction: str | Instruction,
+        options: SeparationOptions | None = None,
+        progress: Progress | None = None,
+        global_target: np.ndarray | None = None,
+        local_target: Audio | None = None,
+    ) -> Separation:
+        """Separate a mixture as an instruction says.
+
+        Args:
+            mixture: the sound, or what `encode` returned for it.
+            instruction: free text, or an `Instruction`.
+            options: choices of this call.
+            progress: called with the name of a stage (`STAGES`) and the share of it that is done; an
+                exception it raises stops the work.
+            global_target: (D,) to be used for Ĝ, such as that of the true target; predicted where not given.
+            local_target: a sound whose S, at its level in the mixture, is to be used for Ŝ, such as the true
+                target, as long as the mixture; predicted where not given.
+
+        Returns:
+            Target, residual (their sum is the mixture, but for the codec renderer) and every intermediate.
+
+        Raises:
+            HSMError: silence, an instruction that names no sound, or a renderer without weights.
+        """
+        options = options or SeparationOptions()
+        self.check_renderer(options)
+        watch = Stopwatch(progress)
+        with watch.stage("parse"):
+            understood, query = self.encode_query(instruction, options)
+        encoded = mixture if isinstance(mixture, EncodedMixture) else self.encode(mixture, progress)
+        mixture, columns = encoded.mixture, encoded.columns
+        whole = None if global_target is None else torch.from_numpy(global_target)[None].to(self.model.device)  # (1, D)
+        local = None if local_target is None else self._encode_beside(local_target, encoded)
+        outputs = list(self.separate_windows(encoded.batches, columns, query, options, watch, whole, local))
+
+        def outputs_of(asked: Query) -> Iterable[WindowOutput]:
+            return outputs if asked is query else self.separate_windows(encoded.batches, columns, asked, options, watch)
+
+        target, residual = Collector(), Collector()
+        with watch.stage("render", 1.0) if options.renderer == "mask" else nullcontext():
+            self._render(Source.of(mixture), outputs_of, query, options, watch, target, residual)
+        by_column = torch.cat([output.attention for output in outputs])  # (columns, layers * heads * 8)
+        heads = self.config.local_separator.heads
+        layers = rearrange(by_column, "c (l h f) -> l h (c f)", h=heads, f=PATCH_BANDS)
+        layers = nn.functional.pad(layers, (0, max(0, PATCH_COLUMNS - columns) * PATCH_BANDS))
+        layers = layers / layers.sum(2, keepdim=True)  # (layers, heads, P)
+        return Separation(
+            mixture=mixture,
+            target=Audio(np.concatenate(target.blocks, 1), mixture.rate_hz),
+            residual=Audio(np.concatenate(residual.blocks, 1), mixture.rate_hz),
+            instruction=understood,
+            options=options,
+            attention=layers[-1].mean(0).numpy(),
+            attention_layers=layers.numpy(),
+            global_mixture=encoded.global_feature,
+            global_target=torch.cat([output.global_target for output in outputs]).mean(0).cpu().numpy(),
+            text_embedding=query.text.caption[0, 0].cpu().numpy(),
+            mask=torch.cat([output.mask for output in outputs]).numpy(),
+            competing_sounds=tuple(dict.fromkeys(output.competitor for output in outputs if output.competitor)),
+            timings_s={**encoded.timings_s, **watch.timings_s},
+        )
+
+    def separate_file(
+        self,
+        path: str | Path,
+        instruction: str | Instruction,
+        target_path: str | Path,
+        residual_path: str | Path,
+        options: SeparationOptions | None = None,
+        progress: Callable[[FileProgress], None] | None = None,
+        depth: Depth = "same",
+    ) -> FileSeparation:
+        """Separate a file of any length; memory does not grow with it.
+
+        It is read once first, so that its length is known and its faults show before any work is spent on it.
+
+        Args:
+            path: the mixture, in any format of `hsm.reading`.
+            instruction: free text, or an `Instruction`.
+            target_path: where the target goes; the ending, .wav or .flac, decides the format.
+            residual_path: where mixture minus target goes; of the codec renderer, see `Separation`.
+            options: choices of this call.
+            progress: called after every window; an exception it raises stops the work.
+            depth: bit depth of the outputs; "same" keeps the input's, see `depth_for`.
+
+        Returns:
+            What was written. Rate, channels and length are the input's to the sample. Until both files are
+            whole they have other names; where the work stops, nothing is left of them.
+
+        Raises:
+            HSMError: a file that cannot be read or is silent, an instruction that names no sound, or an
+                output that cannot be written.
+        """
+        options = options or SeparationOptions()
+        target_path, residual_path = Path(target_path), Path(residual_path)
+        recording = open_sound(path)
+        chosen = depth_for(recording, depth, target_path.suffix.lower())
+        extent = survey(recording)
+        source = Source.of_file(recording, extent.length_samples)
+        duration_s = source.length_samples / source.rate_hz
+        refuse_silence(extent.peak, duration_s, Path(path).name)
+        self.check_renderer(options)
+        watch, begin = Stopwatch(), time.perf_counter()
+        with watch.stage("parse"):
+            understood, query = self.encode_query(instruction, options)
+
+        def done(window: Window) -> None:
+            if progress is not None:
+                done_s = min(window.next_first(source.columns) * COLUMN_SAMPLES / RATE_HZ, duration_s)
+                progress(FileProgress(done_s, duration_s, time.perf_counter() - begin))
+
+        def outputs(asked: Query) -> Iterator[WindowOutput]:
+            encoded = self.encode_windows(source, watch)
+            return self.separate_windows(encoded, source.columns, asked, options, watch)
+
+        form = (source.rate_hz, source.channels, chosen, source.length_samples)
+        with SoundWriter(target_path, *form) as target, SoundWriter(residual_path, *form) as residual:
+            self._render(source, outputs, query, options, watch, target, residual, done)
+        return FileSeparation(
+            target=target_path,
+            residual=residual_path,
+            instruction=understood,
+            rate_hz=source.rate_hz,
+            channels=source.channels,
+            length_samples=source.length_samples,
+            depth=chosen,
+            clipped_samples=target.clipped + residual.clipped,
+            timings_s=watch.timings_s,
+            warning=extent.warning,
+        )
+
+    def _encode_beside(self, audio: Audio, encoded: EncodedMixture) -> Iterator[Tensor]:
+        """S (1, P, D) of a sound in the windows of a mixture and at its level there; `HSMError` for another length."""
+        source = Source.of(audio)
+        if source.columns != encoded.columns:
+            raise HSMError(
+                f"local_target: got {audio.duration_s:.2f} s; wanted the mixture's {encoded.mixture.duration_s:.2f} s."
+            )
+        gains = torch.cat([batch.gains for batch in encoded.batches])  # (windows, 1)
+        return (
+            self.model.encode_local((samples * gain).to(self.model.device)[None])[0]
+            for (_, samples), gain in zip(source.windows(), gains, strict=True)
+        )
+
+    def global_feature(self, audio: Audio) -> np.ndarray:
+        """G of any sound: (D,) float32; `HSMError` for silence."""
+        return self.encode(audio).global_feature
+
+    def _understand(self, instruction: str | Instruction, options: SeparationOptions) -> Instruction:
+        """The instruction after the caller's corrections; text is not read where both parts are given."""
+        if isinstance(instruction, str):
+            if options.operation is not None and options.description is not None:
+                return Instruction(options.operation, options.description, instruction)
+            instruction = self.parse(instruction)
+        if options.operation is None and options.description is None:
+            return instruction
+        return replace(
+            instruction,
+            operation=options.operation or instruction.operation,
+            description=options.description or instruction.description,
+            descriptions=() if options.description else instruction.descriptions,
+        )
