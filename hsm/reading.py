@@ -1,38 +1,55 @@
-"""Sound files of any kind, read block by block, so that hours of sound take no more memory than seconds.
+"""Sound files and videos of any kind, read by FFmpeg (PyAV) block by block: hours take no more memory than seconds.
 
-What libsndfile knows (WAV, FLAC, OGG, MP3, AIFF) it reads; everything else goes to FFmpeg through PyAV
-(M4A, AAC, MP4, MOV, MKV, WebM). The content decides, not the ending. A WAV, MP3 or OGG that was
-cut off is taken as far as it goes, and `survey` says so; a format that cannot be read on behind the cut,
-such as FLAC, is refused. AAC comes with the silence that its coder filled the last frame up with: MP4
-tells the length in milliseconds only.
+The content decides, never the name or a tag. A packet that cannot be decoded becomes silence of its length, and a
+file that was cut off is taken as far as it goes; `scan` says so. AAC comes with the silence that its coder filled
+the last frame up with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import av
 import numpy as np
-import soundfile
+from av.stream import Disposition
 
 from hsm.errors import HSMError
 from hsm.records import check_form, not_finite
-from hsm.truncation import Promise, promise_of
+from hsm.truncation import Promise, ogg_links, promise_of
 
 BLOCK_SAMPLES = 1 << 16  # of one channel, read at a time
-LIBSNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64", ".au")
-FFMPEG_ENDINGS = (".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".mka", ".webm", ".avi", ".wma", ".3gp", ".ac3")
-ENDINGS = (*LIBSNDFILE_ENDINGS, *FFMPEG_ENDINGS)  # what a search through a folder takes for sound
-# Playlists and scripts could make FFmpeg open other files or addresses: only media containers are let in.
-DEMUXERS = "mov,matroska,webm,aac,mp3,ogg,flac,wav,asf,avi,mpegts,mpeg,ac3,eac3,caf,amr,flv,w64,aiff"
-DEPTHS = {  # what an output of the same depth is written as; floating point for what was coded with loss
-    **dict.fromkeys(("PCM_U8", "PCM_S8", "PCM_16", "ULAW", "ALAW", "ALAC_16"), "PCM_16"),
-    **dict.fromkeys(("PCM_24", "ALAC_20", "ALAC_24"), "PCM_24"),
-    **dict.fromkeys(("PCM_32", "ALAC_32"), "PCM_32"),
-}
-SLACK_S = 0.2  # a container's length may be off by the frames that coders add and players drop
+LONGEST_GAP_S = 30.0  # a jump in a damaged file's clock beyond this is not believed
+MOST_BAD = 50  # packets in a row that cannot be decoded, or more of them than good ones: then it is no sound
+# What a search through a folder takes for sound without a look inside.
+ENDINGS = tuple(
+    (
+        ".wav .flac .ogg .oga .opus .spx .mp3 .mp2 .aif .aiff .aifc .caf .w64 .au .m4a .m4b .aac .ac3 .eac3 .dts .wma .wv "
+        ".ape .tta .dsf .mp4 .m4v .mov .mkv .mka .webm .avi .3gp .ogv .flv .mpg .mpeg .ts .mts .mxf"
+    ).split()
+)
+# Playlists and scripts could make FFmpeg open other files or addresses: only these containers are let in,
+DEMUXERS = (
+    "aa,aac,aax,ac3,ac4,ace,acm,act,adx,aea,aiff,aix,alp,amr,apac,apc,ape,apm,aptx,aptx_hd,asf,ast,au,avi,avr,binka,bonk,"
+    "caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,fsb,fwse,g729,gxf,hca,iamf,iff,ircam,kvag,laf,lc3,loas,matroska,mca,mlp,mmf,mov,mp3,"
+    "mpc,mpc8,mpeg,mpegts,msf,mtaf,musx,mxf,nistsphere,nsp,nut,nuv,ogg,oma,osq,paf,pva,pvf,qcp,qoa,rka,rm,rso,s337m,sbc,"
+    "sds,shn,smjpeg,sol,sox,spdif,swf,tak,truehd,tta,ty,vag,voc,vqf,w64,wav,wavarc,webm,wsd,wtv,wv,wve,xvag,xwma"
+)
+GAPLESS = ("flac", "ogg")  # a jump of their clock means that something was lost, also where no packet was seen
+GAPLESS_S = 0.02
+RAW = {"mp3", "aac", "ac3", "eac3", "dts", "loas", "truehd", "mlp"}  # no clock of their own: packets are counted
+JUNK = (b"ID3", b"TAG", b"APETAGEX")  # tags between the frames of joined files
+LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "tak", "shorten", "als", "mlp", "truehd", "wmalossless", "ralf", "osq"}
+SCALES = {"u1": 2.0**-7, "i2": 2.0**-15, "i4": 2.0**-31, "i8": 2.0**-63}  # by dtype
+# FFmpeg's names of loudspeakers, in the order of the bits of a WAV's channel mask.
+SPEAKERS = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split()
+TAGS = ("title", "artist", "album", "date", "comment", "genre", "copyright", "track")
+CHUNKS = (b"bext", b"iXML")  # a WAV's time code and notes of the set
 WANTED = "Wanted WAV, FLAC, OGG, MP3, AIFF, M4A, MP4, MKV, WebM or the like; convert it first."
 
 
@@ -45,22 +62,107 @@ class Recording:
         rate_hz: its rate.
         channels: how many it has.
         depth: "PCM_16", "PCM_24", "PCM_32" or "FLOAT": what keeps its samples as they are.
-        blocks: starts a pass over it: float32 (channels, n) in order, any n above 0. Raises `HSMError`
-            where the file breaks off or cannot be decoded on.
         promise: what the file says of its own end.
+        track: the chosen one of its sound tracks, from 1.
+        note: what the user should know of the choice, else "".
+        layout: FFmpeg's name of the loudspeakers.
+        mask: the same as a WAV's channel mask, 0 where it is not known.
+        tags: those of `TAGS` that the file has.
+        chunks: those of `CHUNKS` that the file has, by name.
+        links: parts of the file [begin, end) in bytes, each whole by itself; several of a chained OGG.
+        state: the file when it was opened; another one is not read on.
     """
 
     path: Path
     rate_hz: int
     channels: int
     depth: str
-    blocks: Callable[[], Iterator[np.ndarray]]
     promise: Promise
+    track: int
+    note: str
+    layout: str
+    mask: int
+    tags: dict[str, str]
+    chunks: dict[bytes, bytes]
+    links: tuple[tuple[int, int], ...]
+    state: tuple[int, ...]
 
     @property
-    def told_s(self) -> float:
-        """Length in seconds that the header tells, 0 where it tells none."""
+    def duration_s(self) -> float:
+        """Length in seconds that the header tells, 0 where it tells none that can be trusted."""
         return self.promise.length_samples / self.rate_hz
+
+    def blocks(self) -> Pass:
+        """Start a pass over it."""
+        return Pass(self)
+
+
+class Pass:
+    """Blocks of a recording in order: float32 (channels, n), any n above 0.
+
+    Raises `HSMError` where the file is no longer what it was, or mostly damage.
+
+    Args:
+        recording: of which file.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.damage = ""  # what of it became silence, as far as it was read
+        self.stopped = ""  # why it could not be read to its end
+        self._recording = recording
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        held: list[np.ndarray] = []
+        count = done = 0
+        self._check_state()
+        for piece in self._pieces():
+            held.append(piece)
+            count += piece.shape[1]
+            if count >= BLOCK_SAMPLES:
+                yield np.concatenate(held, 1)
+                held, done, count = [], done + count, 0
+        self._check_state()
+        if count:
+            yield np.concatenate(held, 1)
+
+    def _check_state(self) -> None:
+        path = self._recording.path
+        if _state(path) != self._recording.state:
+            raise HSMError(f"{path.name}: the file changed while it was read; wait until it is whole and try again.")
+
+    def _pieces(self) -> Iterator[np.ndarray]:
+        one = self._recording
+        for begin, end in one.links:
+            damage = Damage(one.path.name)
+            with one.path.open("rb") as file, _opened(_Source(file, begin, end), one.path) as container:
+                form = _Form(one.rate_hz, one.channels, one.layout)
+                for frame in _frames(container, _tracks(container)[one.track - 1], damage):
+                    if isinstance(frame, int):
+                        yield np.zeros((one.channels, frame), np.float32)
+                    else:
+                        yield from form.samples(frame)
+                yield from form.rest()
+            self.damage, self.stopped = self.damage or damage.told(), damage.stopped
+
+
+@dataclass
+class Damage:
+    """What of a container could not be decoded."""
+
+    name: str  # of the file
+    good: int = 0  # packets
+    bad: int = 0
+    first_byte: int | None = None  # where the first packet lies in the file
+    places_s: list[float] = field(default_factory=list)
+    silence_s: float = 0.0
+    stopped: str = ""
+
+    def told(self) -> str:
+        """In one line, "" where all is well."""
+        if not self.places_s:
+            return ""
+        where = ", ".join(f"{place:.2f}" for place in self.places_s[:3]) + (", ..." if self.places_s[3:] else "")
+        return f"the file is damaged at {where} s; {self.silence_s:.2f} s of it became silence"
 
 
 @dataclass(frozen=True)
@@ -70,7 +172,7 @@ class Extent:
     Args:
         length_samples: samples a channel, counted.
         peak: largest absolute sample.
-        warning: what the user should know of a file that seems cut off, else "".
+        warning: what the user should know of a file that seems cut off or is damaged, or of its tracks; else "".
     """
 
     length_samples: int
@@ -78,37 +180,66 @@ class Extent:
     warning: str = ""
 
 
-def open_sound(path: str | Path) -> Recording:
-    """Open a sound file, or the first sound track of a video.
+def open_sound(path: str | Path, track: int = 0) -> Recording:
+    """Open a sound file, or a sound track of a video.
 
     Args:
-        path: any format of libsndfile or, through PyAV, of FFmpeg.
+        path: any format of FFmpeg.
+        track: which of its sound tracks, from 1; by default the one that the file marks as such, else the first.
 
     Returns:
-        The recording; nothing but its header has been read.
+        The recording; of its samples only the first have been read.
 
     Raises:
-        HSMError: no such file, not a sound file, no sound track, a rate or a number of channels that is
-            not taken, or a format that needs PyAV where it is not installed.
+        HSMError: no such file, not a sound file, no such track, a rate or a number of channels that is not taken.
     """
     path = Path(path)
     if not path.is_file():
         raise HSMError(f"{path.name}: there is no such file; check the path.")
+    state = _state(path)
     if path.stat().st_size == 0:
         raise HSMError(f"{path.name}: the file is empty (0 bytes); export or download it again.")
-    try:
-        with soundfile.SoundFile(path) as file:
-            recording = Recording(
-                path,
-                file.samplerate,
-                file.channels,
-                DEPTHS.get(file.subtype, "FLOAT"),
-                lambda: _libsndfile_blocks(path),
-                promise_of(path, file),
-            )
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw
-        why = getattr(error, "error_string", "no header tells its rate").rstrip(".")
-        recording = _open_with_ffmpeg(path, why)
+    with path.open("rb") as file:
+        links, ended = ogg_links(file) if file.read(4) == b"OggS" else ([(0, path.stat().st_size)], True)
+        with _opened(_Source(file, *links[0]), path) as container:
+            tracks = _tracks(container)
+            if not tracks:
+                raise HSMError(f"{path.name}: the file has no sound track that can be read; choose one that has.")
+            if not 0 <= track <= len(tracks):
+                raise HSMError(f"{path.name}: got track {track}; the file has {len(tracks)}.")
+            chosen = track or 1 + next((i for i, one in enumerate(tracks) if one.disposition & Disposition.default), 0)
+            stream = tracks[chosen - 1]
+            tags = _tags(container, stream)
+            damage = Damage(path.name)
+            frame = next((f for f in _frames(container, stream, damage) if not isinstance(f, int)), None)
+            if frame is None:
+                why = "none of its packets can be decoded" if damage.bad else "the file holds no samples"
+                raise HSMError(f"{path.name}: {why}; export or record it again.")
+            promise = promise_of(container, stream, damage.first_byte, file)
+            chunks = _chunks(file) if container.format.name == "wav" else {}
+            depth = _depth(stream.codec_context)
+    if not ended:
+        promise = Promise(ended=False)
+    note = ""
+    if len(tracks) > 1 and not track:
+        note = f"sound track {chosen} of {len(tracks)} was taken"
+    names = [channel.name for channel in frame.layout.channels]
+    known = len(set(names)) == len(names) and all(name in SPEAKERS for name in names)
+    recording = Recording(
+        path=path,
+        rate_hz=frame.sample_rate,
+        channels=len(names),
+        depth=depth,
+        promise=promise,
+        track=chosen,
+        note=note,
+        layout=frame.layout.name,
+        mask=sum(1 << SPEAKERS.index(name) for name in names) if known else 0,
+        tags=tags,
+        chunks=chunks,
+        links=tuple(links),
+        state=state,
+    )
     try:
         check_form(recording.channels, recording.rate_hz)
     except HSMError as error:
@@ -116,103 +247,222 @@ def open_sound(path: str | Path) -> Recording:
     return recording
 
 
-def survey(recording: Recording) -> Extent:
+def scan(recording: Recording) -> Extent:
     """Read a recording once from end to end, so that its faults show before any work is spent on it.
 
     Args:
         recording: any length; memory stays constant.
 
     Returns:
-        Length and peak, and whether it seems cut off.
+        Length and peak, and whether it is damaged or seems cut off.
 
     Raises:
-        HSMError: no samples, samples that are not finite, or a file that breaks off.
+        HSMError: no samples, samples that are not finite, or a file that changes meanwhile.
     """
     length, peak, bad = 0, 0.0, 0
-    for block in recording.blocks():
+    blocks = recording.blocks()
+    for block in blocks:
         length += block.shape[1]
         bad += block.size - int(np.isfinite(block).sum())
         peak = max(peak, float(np.abs(block).max()))
-    if length == 0:
-        raise HSMError(f"{recording.path.name}: the file holds no samples; export or record it again.")
     if bad:
         raise HSMError(f"{recording.path.name}: {not_finite(bad, length * recording.channels)}")
-    return Extent(length, peak, recording.promise.broken(length, recording.rate_hz))
+    return Extent(length, peak, warning_of(recording, blocks, length))
 
 
-def _broken(path: Path, seconds: float, why: str) -> HSMError:
-    return HSMError(
-        f"{path.name}: the file is damaged or cut off {seconds:.2f} s after its start ({why}); "
-        "download or export it again, or cut it before that place."
-    )
+def warning_of(recording: Recording, blocks: Pass, length_samples: int) -> str:
+    """What the user should know of a recording that was read to its end, "" where all is well."""
+    end = recording.promise.broken(length_samples, recording.rate_hz)
+    if not end and blocks.stopped:
+        end = f"the file's end cannot be decoded ({blocks.stopped}); what is before it was taken"
+    return "; ".join(one for one in (recording.note, blocks.damage, end) if one)
 
 
-def _libsndfile_blocks(path: Path) -> Iterator[np.ndarray]:
-    with soundfile.SoundFile(path) as file:
-        done = 0
-        while True:
-            try:
-                block = file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)  # (n, channels)
-            except soundfile.LibsndfileError as error:
-                raise _broken(
-                    path, done / file.samplerate, error.error_string.rstrip(".") or "no reason told"
-                ) from error
-            if len(block) == 0:
-                break
-            done += len(block)
-            yield block.T
+class _Source:
+    """A part of a file without the file's name, so that FFmpeg goes by the content."""
+
+    def __init__(self, file: BinaryIO, begin: int, end: int) -> None:
+        self._file, self._begin, self._end = file, begin, end
+        file.seek(begin)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(0, min(size, self._end - self._file.tell())))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: self._begin, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}[whence]
+        return self._file.seek(min(max(self._begin, origin + offset), self._end)) - self._begin
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begin
 
 
-def _av(path: Path, why: str) -> Any:
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise HSMError(
-            f"{path.name}: libsndfile cannot read this file ({why}), and PyAV, which reads M4A, AAC, MP4, "
-            "MOV, MKV and WebM, is not installed. Run `pip install av`, or convert the file to WAV."
-        ) from error
-    return av
-
-
-def _open_with_ffmpeg(path: Path, why: str) -> Recording:
-    av = _av(path, why)
-    not_sound = HSMError(f"{path.name}: this is not a sound file that can be read ({why}). {WANTED}")
-    try:
-        with path.open("rb") as file, av.open(file, container_options={"format_whitelist": DEMUXERS}) as container:
-            if not container.streams.audio:
-                raise HSMError(f"{path.name}: the file has no sound track; choose one that has.")
-            stream = container.streams.audio[0]
-            codec = stream.codec_context
-            rate_hz, channels = codec.rate, codec.channels
-            exact = codec.name.startswith("pcm_") or codec.name in ("alac", "flac", "wavpack", "tta")
-            depth = {"s16": "PCM_16", "s32": "PCM_24"}.get(codec.format.name.rstrip("p"), "FLOAT")
-            promise = Promise(round(rate_hz * _told_s(container, stream)), round(rate_hz * SLACK_S))
-    except (av.FFmpegError, AttributeError) as error:  # AttributeError: a track that no decoder knows
-        raise not_sound from error
-    return Recording(
-        path, rate_hz, channels, depth if exact else "FLOAT", lambda: _ffmpeg_blocks(path, rate_hz), promise
-    )
-
-
-def _told_s(container: Any, stream: Any) -> float:
-    """Length of a track as its container tells it, 0 where FFmpeg could only guess it from the bit rate."""
-    if container.format.name.startswith("mov,") and stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    parts = stream.metadata.get("DURATION", "0").split(":")  # Matroska's tag, such as 00:00:04.023
-    return sum(float(part) * 60**i for i, part in enumerate(reversed(parts)))
-
-
-def _ffmpeg_blocks(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
-    av = _av(path, "no format of its own")
-    done = 0
-    with path.open("rb") as file, av.open(file, container_options={"format_whitelist": DEMUXERS}) as container:
-        stream = container.streams.audio[0]
-        as_float = av.AudioResampler(format="fltp")
+@cache
+def _audio_decoders() -> str:
+    """Names of all decoders of sound: no picture is ever decoded, however large it claims to be."""
+    names = []
+    for name in av.codecs_available:
         try:
-            for frame in container.decode(stream):
-                for converted in as_float.resample(frame):
-                    block = converted.to_ndarray()  # (channels, n)
-                    done += block.shape[1]
-                    yield block
-        except (av.FFmpegError, ValueError) as error:  # ValueError: rate or layout changes on the way
-            raise _broken(path, done / rate_hz, str(error)) from error
+            if av.Codec(name, "r").type == "audio":
+                names.append(name)
+        except av.codec.codec.UnknownCodecError:  # it only encodes
+            continue
+    return ",".join(sorted(names))
+
+
+def _opened(source: _Source, path: Path) -> Any:
+    limits = {"format_whitelist": DEMUXERS, "codec_whitelist": _audio_decoders(), "protocol_whitelist": "none"}
+    try:
+        return av.open(source, container_options=limits, metadata_errors="surrogateescape")
+    except (av.FFmpegError, OSError, UnicodeError) as error:
+        why = "it holds no samples, its start is damaged, or it is something else"
+        raise HSMError(f"{path.name}: this is not a sound file that can be read ({why}). {WANTED}") from error
+
+
+def _tracks(container: Any) -> list[Any]:
+    return [stream for stream in container.streams.audio if stream.codec_context is not None]
+
+
+def _frames(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
+    """Frames of a track, and for what was lost between two of them the number of samples.
+
+        packet   | ok  | bad | bad | ok  |      a container's clock tells how long the bad ones were;
+        yields   frame      2,048  frame        without one, their bytes do
+    """
+    raw, gapless = container.format.name in RAW, container.format.name in GAPLESS
+    lost = size = samples = junk_end = 0  # bytes that were lost since the last good frame; of all good ones
+    clock: float | None = None  # when the next frame is due
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            damage.stopped = error.strerror
+            break
+        if packet is None:
+            break
+        if damage.first_byte is None:
+            damage.first_byte = packet.pos
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            start, place = bytes(packet)[:10], packet.pos or 0
+            if raw and start[:3] == b"ID3":
+                junk_end = place + 10 + sum((byte & 127) << 7 * i for i, byte in enumerate(reversed(start[6:10])))
+            if raw and (place < junk_end or start.startswith(JUNK)):
+                continue
+            lost += packet.size
+            damage.bad += 1
+            if damage.bad > MOST_BAD and damage.bad > damage.good:
+                raise HSMError(
+                    f"{damage.name}: most of the file cannot be decoded; download or export it again."
+                ) from None
+            continue
+        damage.good += 1
+        for frame in frames:
+            told = frame.time  # in seconds
+            jump = 0 if told is None or clock is None else round((told - clock) * frame.sample_rate)
+            if gapless and jump > GAPLESS_S * frame.sample_rate:
+                gap = jump
+            elif lost and samples and packet.size:  # behind the last packet nothing is missing any more
+                by_bytes = max(1, round(lost * samples / size / frame.samples)) * frame.samples
+                gap = by_bytes if raw or told is None or clock is None else jump
+            else:
+                gap = 0
+            if 0 < gap <= LONGEST_GAP_S * frame.sample_rate:
+                damage.places_s.append(samples / frame.sample_rate + damage.silence_s)
+                damage.silence_s += gap / frame.sample_rate
+                yield gap
+            lost = lost if packet.size == 0 else 0
+            clock = None if told is None else told + frame.samples / frame.sample_rate
+            samples += frame.samples
+            yield frame
+        size += packet.size
+    if lost:
+        damage.stopped = damage.stopped or "invalid data"
+
+
+class _Form:
+    """Brings frames into a recording's form, also where they change on the way."""
+
+    def __init__(self, rate_hz: int, channels: int, layout: str) -> None:
+        self._rate_hz, self._channels, self._layout = rate_hz, channels, layout
+        self._resampler: Any = None
+        self._from: tuple[Any, ...] = ()
+
+    def samples(self, frame: Any) -> Iterator[np.ndarray]:
+        form = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if form != self._from:
+            yield from self.rest()
+            self._from = form
+            if frame.sample_rate != self._rate_hz or frame.layout.nb_channels != self._channels or "64" in form[2]:
+                layout = self._channels if "channels" in self._layout else self._layout
+                self._resampler = av.AudioResampler("fltp", layout, self._rate_hz)
+        if self._resampler is not None:
+            yield from (piece.to_ndarray() for piece in self._resampler.resample(frame))
+            return
+        array = frame.to_ndarray()
+        if frame.format.is_packed:
+            array = array.reshape(-1, self._channels).T
+        scale = SCALES.get(array.dtype.str[1:])
+        array = array.astype(np.float32, order="C")
+        if scale is not None:
+            array = (array - 128) * np.float32(scale) if scale == SCALES["u1"] else array * np.float32(scale)
+        yield array
+
+    def rest(self) -> Iterator[np.ndarray]:
+        if self._resampler is not None:
+            yield from (piece.to_ndarray() for piece in self._resampler.resample(None))
+        self._resampler = None
+
+
+def _depth(codec: Any) -> str:
+    """What keeps a track's samples as they are: floating point for what was coded with loss."""
+    name, bits = codec.name, codec.format.bits
+    if name.startswith("pcm_"):
+        if name.startswith("pcm_f"):
+            return "FLOAT"
+        return "PCM_24" if "24" in name else "PCM_16" if bits <= 16 else "PCM_32"
+    if name not in LOSSLESS:
+        return "FLOAT"
+    return "PCM_16" if bits <= 16 else "PCM_24"
+
+
+def _tags(container: Any, stream: Any) -> dict[str, str]:
+    """A file's own words; those that are not UTF-8 are read as Latin-1."""
+    found = {key.lower(): value for key, value in {**container.metadata, **stream.metadata}.items()}
+    return {
+        key: found[key].encode("utf-8", "surrogateescape").decode("latin-1")
+        if any("\udc80" <= letter <= "\udcff" for letter in found[key])
+        else found[key]
+        for key in TAGS
+        if found.get(key)
+    }
+
+
+def _chunks(file: BinaryIO) -> dict[bytes, bytes]:
+    """Those of `CHUNKS` that a WAV has."""
+    found: dict[bytes, bytes] = {}
+    end = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(36)
+    long = struct.unpack("<Q", head[28:36])[0] if head[:4] in (b"RF64", b"BW64") and len(head) == 36 else 0
+    place = 12
+    while place + 8 <= end:
+        file.seek(place)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if name in CHUNKS and size <= end - place - 8:
+            found[name] = file.read(size)
+        if name == b"data":
+            size = long or size
+            if size == 0 or size > end - place:  # it tells no length, or the file was cut off
+                break
+        place += 8 + size + size % 2
+    return found
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise HSMError(f"{path.name}: there is no such file any more; leave it there until all is done.") from error
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
