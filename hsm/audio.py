@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,40 +11,48 @@ from torch import Tensor
 
 from hsm.errors import HSMError
 from hsm.features import SILENCE_PEAK
-from hsm.reading import open_sound
+from hsm.reading import open_sound, warning_of
 from hsm.records import Audio
 from hsm.writing import SoundWriter
+
+WIDEST_HZ = 2 * 96_000  # samples a second of all channels together
 
 
 def load_audio(path: str | Path, longest_s: float = math.inf) -> Audio:
     """Read a sound file at its own rate, with all its channels.
 
     Args:
-        path: WAV, FLAC, OGG, MP3, M4A, MP4 or another format that `hsm.reading` knows.
-        longest_s: seconds from which on a file is refused, whatever its header says.
+        path: any format of FFmpeg.
+        longest_s: seconds from which on a file is refused, whatever its header says, and samples of all channels
+            together from which on it is: as many as a stereo file of that length has at 96 kHz.
 
     Returns:
-        The sound as float32.
+        The sound as float32; what is wrong with the file is told in its `warning` and by `warnings.warn`.
 
     Raises:
         HSMError: no such file, not a sound file, too long a one, or unusable samples (see `Audio`).
     """
     recording = open_sound(path)
+    name = recording.path.name
     blocks: list[np.ndarray] = []  # (channels, n) each
-    length = 0
-    for block in recording.blocks():
+    length, passing = 0, recording.blocks()
+    for block in passing:
         blocks.append(block)
         length += block.shape[1]
         if length > longest_s * recording.rate_hz:
+            raise HSMError(f"{name}: this is too long; at most {longest_s / 60:g} minutes are taken. Cut it first.")
+        if length * recording.channels > longest_s * WIDEST_HZ:
             raise HSMError(
-                f"{recording.path.name}: this is too long; at most {longest_s / 60:g} minutes are taken. Cut it first."
+                f"{name}: {recording.channels} channels at {recording.rate_hz} Hz are too much for {longest_s / 60:g} "
+                "minutes; take fewer channels, a lower rate or a shorter piece."
             )
-    if not blocks:
-        raise HSMError(f"{recording.path.name}: the file holds no samples; export or record it again.")
+    warning = warning_of(recording, passing, length)
+    if warning:
+        warnings.warn(f"{name}: {warning}", stacklevel=2)
     try:
-        return Audio(np.concatenate(blocks, axis=1), recording.rate_hz)  # (channels, S)
+        return Audio(np.concatenate(blocks, axis=1), recording.rate_hz, warning)  # (channels, S)
     except HSMError as error:
-        raise HSMError(f"{recording.path.name}: {error}") from error
+        raise HSMError(f"{name}: {error}") from error
 
 
 def save_audio(audio: Audio, path: str | Path) -> Path:

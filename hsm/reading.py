@@ -25,15 +25,16 @@ from hsm.truncation import Promise, ogg_links, promise_of
 
 BLOCK_SAMPLES = 1 << 16  # of one channel, read at a time
 LONGEST_GAP_S = 30.0  # a jump in a damaged file's clock beyond this is not believed
-MOST_BAD = 50  # packets in a row that cannot be decoded, or more of them than good ones: then it is no sound
+MOST_BAD = 50  # packets that cannot be decoded, and more of them than good ones: then it is no sound
 # What a search through a folder takes for sound without a look inside.
-ENDINGS = tuple(
-    (
-        ".wav .flac .ogg .oga .opus .spx .mp3 .mp2 .aif .aiff .aifc .caf .w64 .au .m4a .m4b .aac .ac3 .eac3 .dts .wma .wv "
-        ".ape .tta .dsf .mp4 .m4v .mov .mkv .mka .webm .avi .3gp .ogv .flv .mpg .mpeg .ts .mts .mxf"
-    ).split()
+# fmt: off
+ENDINGS = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".caf", ".w64", ".au",
+    ".m4a", ".m4b", ".aac", ".ac3", ".eac3", ".dts", ".wma", ".wv", ".ape", ".tta", ".dsf", ".mp4", ".m4v", ".mov",
+    ".mkv", ".mka", ".webm", ".avi", ".3gp", ".ogv", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".mxf",
 )
-# Playlists and scripts could make FFmpeg open other files or addresses: only these containers are let in,
+# fmt: on
+# Playlists and scripts could make FFmpeg open other files or addresses: only these containers are let in.
 DEMUXERS = (
     "aa,aac,aax,ac3,ac4,ace,acm,act,adx,aea,aiff,aix,alp,amr,apac,apc,ape,apm,aptx,aptx_hd,asf,ast,au,avi,avr,binka,bonk,"
     "caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,fsb,fwse,g729,gxf,hca,iamf,iff,ircam,kvag,laf,lc3,loas,matroska,mca,mlp,mmf,mov,mp3,"
@@ -44,10 +45,13 @@ GAPLESS = ("flac", "ogg")  # a jump of their clock means that something was lost
 GAPLESS_S = 0.02
 RAW = {"mp3", "aac", "ac3", "eac3", "dts", "loas", "truehd", "mlp"}  # no clock of their own: packets are counted
 JUNK = (b"ID3", b"TAG", b"APETAGEX")  # tags between the frames of joined files
-LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "tak", "shorten", "als", "mlp", "truehd", "wmalossless", "ralf", "osq"}
+LOSSLESS = "flac,alac,als,ape,mlp,osq,ralf,shorten,tak,truehd,tta,wavpack,wmalossless"
 SCALES = {"u1": 2.0**-7, "i2": 2.0**-15, "i4": 2.0**-31, "i8": 2.0**-63}  # by dtype
-# FFmpeg's names of loudspeakers, in the order of the bits of a WAV's channel mask.
-SPEAKERS = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split()
+# fmt: off
+SPEAKERS = (  # FFmpeg's names of loudspeakers, in the order of the bits of a WAV's channel mask
+    "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
+)
+# fmt: on
 TAGS = ("title", "artist", "album", "date", "comment", "genre", "copyright", "track")
 CHUNKS = (b"bext", b"iXML")  # a WAV's time code and notes of the set
 WANTED = "Wanted WAV, FLAC, OGG, MP3, AIFF, M4A, MP4, MKV, WebM or the like; convert it first."
@@ -218,8 +222,8 @@ def open_sound(path: str | Path, track: int = 0) -> Recording:
             promise = promise_of(container, stream, damage.first_byte, file)
             chunks = _chunks(file) if container.format.name == "wav" else {}
             depth = _depth(stream.codec_context)
-    if not ended:
-        promise = Promise(ended=False)
+    if links[1:] or not ended:
+        promise = Promise(ended=ended)
     note = ""
     if len(tracks) > 1 and not track:
         note = f"sound track {chosen} of {len(tracks)} was taken"
@@ -325,18 +329,20 @@ def _tracks(container: Any) -> list[Any]:
 def _frames(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
     """Frames of a track, and for what was lost between two of them the number of samples.
 
-        packet   | ok  | bad | bad | ok  |      a container's clock tells how long the bad ones were;
-        yields   frame      2,048  frame        without one, their bytes do
+    packet   | ok  | bad | bad | ok  |      a container's clock tells how long the bad ones were;
+    yields   frame      2,048  frame        without one, their bytes do
     """
     raw, gapless = container.format.name in RAW, container.format.name in GAPLESS
     lost = size = samples = junk_end = 0  # bytes that were lost since the last good frame; of all good ones
     clock: float | None = None  # when the next frame is due
+    if stream.codec_context.name == "flac":  # it does not look at its checksums by itself
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
         except av.FFmpegError as error:
-            damage.stopped = error.strerror
+            damage.stopped = error.strerror or "no reason told"
             break
         if packet is None:
             break
@@ -373,6 +379,8 @@ def _frames(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
                 damage.silence_s += gap / frame.sample_rate
                 yield gap
             lost = lost if packet.size == 0 else 0
+            if told is None:
+                told = clock
             clock = None if told is None else told + frame.samples / frame.sample_rate
             samples += frame.samples
             yield frame
@@ -422,7 +430,7 @@ def _depth(codec: Any) -> str:
         if name.startswith("pcm_f"):
             return "FLOAT"
         return "PCM_24" if "24" in name else "PCM_16" if bits <= 16 else "PCM_32"
-    if name not in LOSSLESS:
+    if name not in LOSSLESS.split(","):
         return "FLOAT"
     return "PCM_16" if bits <= 16 else "PCM_24"
 

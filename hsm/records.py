@@ -54,6 +54,7 @@ class Audio:
         samples: float32, (channels, S); a (S,) array is read as one channel. Full scale is [-1, 1],
             louder is allowed.
         rate_hz: samples a second, 4,000 to 384,000.
+        warning: what to know of the file that it was read from, such as that it was cut off.
 
     Raises:
         HSMError: an empty array, more than 64 channels, a number that is not finite, or a rate out
@@ -62,6 +63,7 @@ class Audio:
 
     samples: np.ndarray
     rate_hz: int
+    warning: str = ""
 
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples, dtype=np.float32)

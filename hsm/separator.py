@@ -44,7 +44,7 @@ from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
 from hsm.native_rate import filtered
 from hsm.precision import chosen_precision, widen_at_use
 from hsm.progress import Progress, Stopwatch
-from hsm.reading import Recording, open_sound, survey
+from hsm.reading import Recording, open_sound, scan
 from hsm.records import Audio, Depth, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
 from hsm.text import load_text_encoder
@@ -650,7 +650,7 @@ class HSM:
         target_path, residual_path = Path(target_path), Path(residual_path)
         recording = open_sound(path)
         chosen = depth_for(recording, depth, target_path.suffix.lower())
-        extent = survey(recording)
+        extent = scan(recording)
         source = Source.of_file(recording, extent.length_samples)
         duration_s = source.length_samples / source.rate_hz
         refuse_silence(extent.peak, duration_s, Path(path).name)

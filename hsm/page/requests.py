@@ -125,7 +125,7 @@ def check_sound(path: str | None) -> dict[str, Any]:
         return verdict(False, "Upload or record a sound first, or choose an example.")
     name = Path(path).name
     try:
-        seconds = open_sound(path).told_s
+        seconds = open_sound(path).duration_s
     except HSMError as error:
         return verdict(False, str(error))
     if seconds > LONGEST_S:
