@@ -1,7 +1,7 @@
-"""How well a separator does what its text says, measured on mixtures whose parts are known.
+"""How well a system does what its text says, measured on mixtures whose parts are known.
 
-Read in this order: `metrics` (one number from two waves), `tagger` (a judge for KL), `lists` and `pairs`
-(which clips meet, and what is asked), `mixing` (clips to waves), `rows` (what each line of a table hears
-and how it is scored), `features` (global feature and attention), `benchmarks` (all of it over a list),
-`tables`; `known` scores a single separation, for the page.
+Read in this order: `metrics` (one number from two waves), `judge` (a tagger for KL), `protocols` (which clips meet,
+what is asked, what should come out), `mixtures` (clips to waves), `systems` (how a model is asked), `features` (what
+lies inside), `measure` (all of it over a list), `report` (JSON, tables, gates). `reference_scores` scores a single
+separation, for the page; `codec` measures the paper's own decoder.
 """

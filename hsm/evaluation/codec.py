@@ -1,4 +1,4 @@
-"""The codec alone: clips there and back, by kind. Paper: Sec. V-E, Table VIII."""
+"""The paper's own decoder: the codec alone, the codec renderer beside the mask. Paper: Sec. V-A, V-E, Table VIII."""
 
 from __future__ import annotations
 
@@ -10,26 +10,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from hsm import HSM, Audio
+from hsm import HSM, Audio, Instruction, SeparationOptions
 from hsm.audio import is_silent, to_model_rate
 from hsm.codecs import load_codec
 from hsm.errors import HSMError
 from hsm.evaluation import metrics
+from hsm.evaluation.measure import Judge
+from hsm.evaluation.mixtures import mix
+from hsm.evaluation.protocols import Trial
 from hsm.features import CODEC_HOP, RATE_HZ, working_gain
 from hsm.manifest import Clip
-from hsm.readme import table
 
-LIMIT = 40  # clips of a kind
+CLIPS_EACH = 40  # of a kind
 KINDS = ("speech", "music", "effects")
-COLUMNS = {
-    "mel_d": "MEL-D",
-    "lsd": "LSD",
-    "mel_psnr": "mel-PSNR dB",
-    "stoi": "STOI",
-    "pesq": "PESQ",
-    "si_sdr": "SI-SDR dB",
-    "borders": "borders",
-}
 LONGEST_S = 10.0
 
 
@@ -40,7 +33,8 @@ def kind_of(clip: Clip) -> str:
     return "music" if clip.group.startswith("music") else "effects"
 
 
-def _speech_measures() -> tuple[Callable[..., float], Callable[..., float]]:
+def speech_measures() -> tuple[Callable[..., float], Callable[..., float]]:
+    """STOI and PESQ; `HSMError` where their packages are not installed."""
     try:
         return import_module("pystoi").stoi, import_module("pesq").pesq
     except ModuleNotFoundError as error:
@@ -50,7 +44,7 @@ def _speech_measures() -> tuple[Callable[..., float], Callable[..., float]]:
 
 
 def scores(kind: str, reference: np.ndarray, estimate: np.ndarray) -> dict[str, float]:
-    """The measures of one clip, named as in `COLUMNS`; STOI and PESQ for speech alone."""
+    """The measures of one clip there and back; STOI and PESQ for speech alone."""
     found = {
         "mel_d": metrics.mel_distance(reference, estimate),
         "lsd": metrics.lsd(reference, estimate),
@@ -59,77 +53,83 @@ def scores(kind: str, reference: np.ndarray, estimate: np.ndarray) -> dict[str, 
         "borders": metrics.border_jumps(estimate, CODEC_HOP),
     }
     if kind == "speech":
-        stoi, pesq = _speech_measures()
+        stoi, pesq = speech_measures()
         found["stoi"] = float(stoi(reference, estimate, RATE_HZ))
         found["pesq"] = float(pesq(RATE_HZ, reference, estimate, "wb", on_error=1))
     return found
 
 
 @torch.inference_mode()
-def measure(
-    model: HSM, clips: Sequence[Clip], split: str, limit: int, seed: int, public: str | None = None
-) -> dict[str, Any]:
+def there_and_back(codec: Any, wave: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+    """A sound (S,) as a codec gives it back, and its tokens (N, K)."""
+    samples = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
+    gain = working_gain(samples)
+    tokens = codec.encode((samples * gain)[None])  # (1, N, K)
+    return (codec.decode(tokens)[0, : len(samples)] / gain).numpy(), tokens[0]
+
+
+def measure_codec(
+    model: HSM, clips: Sequence[Clip], split: str, limit: int | None, seed: int, public: str = ""
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Code and decode clips of each kind.
 
     Args:
         model: with the codec.
         clips: of a manifest.
         split: which of them.
-        limit: clips of a kind.
+        limit: clips of a kind; 40 where not given.
         seed: of the choice of clips.
         public: a codec of `hsm.codecs` to measure beside it.
 
     Returns:
-        `clips[kind]`, `used[codec]` (the share of entries that were chosen at least once) and
-        `rows[codec][kind][measure]`, means.
+        A record a clip, and the share of each codec's entries that were chosen at least once.
     """
     if "codec" in model.missing:
-        raise HSMError("codec: the weight folder has no codec; train it with `python -m hsm.training codec`.")
+        raise HSMError("codec: the weight folder has no codec; train it with `hsm train codec`.")
     codecs: dict[str, Any] = {"ours": model.model.codec} | ({public: load_codec(public)} if public else {})
-    found: dict[str, dict[str, list[dict[str, float]]]] = {n: {k: [] for k in KINDS} for n in ("self", *codecs)}
     used = {name: torch.zeros(codec.groups, codec.entries, dtype=torch.bool) for name, codec in codecs.items()}
+    records: list[dict[str, Any]] = []
     rng = np.random.default_rng(seed)
     for kind in KINDS:
         members = [clip for clip in clips if clip.split == split and kind_of(clip) == kind]
-        for index in tqdm(rng.permutation(len(members))[:limit], desc=kind):
-            audio = Audio.load(members[index].path)
-            wave = to_model_rate(audio)[: int(LONGEST_S * RATE_HZ)]
-            if is_silent(Audio(wave.numpy(), RATE_HZ)) or len(wave) < RATE_HZ // 2:
+        for index in tqdm(rng.permutation(len(members))[: limit or CLIPS_EACH], desc=kind):
+            reference = to_model_rate(Audio.load(members[index].path))[: int(LONGEST_S * RATE_HZ)].numpy()
+            if len(reference) < RATE_HZ // 2 or is_silent(Audio(reference, RATE_HZ)):
                 continue
-            gain = working_gain(wave)
-            reference = wave.numpy()
-            found["self"][kind].append(scores(kind, reference, reference))
+            rows = {"self": scores(kind, reference, reference)}
             for name, codec in codecs.items():
-                tokens = codec.encode((wave * gain)[None])  # (1, N, K)
-                for group, row in enumerate(tokens[0].unbind(-1)):
+                made, tokens = there_and_back(codec, reference)
+                rows[name] = scores(kind, reference, made)
+                for group, row in enumerate(tokens.unbind(-1)):
                     used[name][group, row] = True
-                made = (codec.decode(tokens)[0, : len(wave)] / gain).numpy()
-                found[name][kind].append(scores(kind, reference, made))
-    return {
-        "clips": {kind: len(found["self"][kind]) for kind in KINDS},
-        "used": {name: float(table.float().mean()) for name, table in used.items()},
-        "rows": {
-            name: {k: {m: float(np.mean([s[m] for s in rows])) for m in rows[0]} for k, rows in kinds.items() if rows}
-            for name, kinds in found.items()
-        },
-    }
+            records.append({"kind": kind, "clips": [members[index].path.name], "rows": rows})
+    return records, {name: float(entries.float().mean()) for name, entries in used.items()}
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """A report as a table."""
-    rows = [
-        [name, f"{kind} ({report['clips'][kind]})"]
-        + [f"{values[measure]:.3f}" if measure in values else "" for measure in COLUMNS]
-        for name, kinds in report["rows"].items()
-        for kind, values in kinds.items()
-    ]
-    used = ", ".join(f"{name} {100 * share:.1f} %" for name, share in report["used"].items())
-    return "\n".join(
-        [
-            table(["codec", "kind (clips)", *COLUMNS.values()], rows),
-            "",
-            f'Means. MEL-D and LSD: lower is nearer; "self" is a clip against itself. Borders: 1 where the edges of '
-            f"the codec's frames are as smooth as other places. Entries in use: {used}.",
-            "",
-        ]
-    )
+def measure_renderers(model: HSM, trials: Sequence[Trial], judge: Judge | None = None) -> list[dict[str, Any]]:
+    """Extract the first source of each mixture with both renderers: a record a mixture."""
+    drawn = SeparationOptions(renderer="codec")
+    records = []
+    for trial in tqdm(trials, desc="mixtures", unit="mixture"):
+        mixture = mix(trial)
+        target = mixture.target
+        encoded, wanted = model.encode(mixture.audio), Instruction("extract", trial.words[0])
+        estimates = {
+            "mixture": mixture.wave,
+            "mask": model.separate(encoded, wanted).target.samples[0],
+            "codec, from Ŝ": model.separate(encoded, wanted, drawn).target.samples[0],
+            "codec, from the true S": model.resynthesise(Audio(target, RATE_HZ), drawn).samples[0],
+            "the target through the codec alone": there_and_back(model.model.codec, target)[0],
+        }
+        classes = judge(target) if judge is not None else None
+        rows = {}
+        for row, estimate in estimates.items():
+            rows[row] = {
+                "si_sdr": metrics.si_sdr(target, estimate),
+                "mel_psnr": metrics.mel_psnr(target, estimate),
+                "lsd": metrics.lsd(target, estimate),
+            }
+            if judge is not None and classes is not None:
+                rows[row]["kl"] = metrics.kl(classes, judge(np.asarray(estimate, np.float32)))
+        records.append({"kind": trial.kind, "clips": [clip.path.name for clip in trial.sources], "rows": rows})
+    return records

@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from hsm.evaluation.mixing import Mixture
-from hsm.evaluation.rows import Separator
-from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, RATE_HZ
-from hsm.records import Audio, Separation
+from hsm.evaluation.mixtures import Mixture
+from hsm.evaluation.protocols import Trial
+from hsm.evaluation.systems import Output, System
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS
 
 ACTIVE_DB = -25.0  # relative to the loudest column
 INACTIVE_DB = -45.0
 LEAST_SHARE = 0.2  # of the columns, active and inactive each
 MOST_RATIO = 100.0  # keeps one map that is almost zero in the pauses from deciding the mean
-MAPS = ("right", "wrong", "uniform")
-PAUSES = {"": "all its pauses", "_over_sound": "pauses in which another source sounds"}
-FEATURES = (
-    "cosine_predicted",
-    "cosine_mixture",
-    "cosine_wrong",
-    *(f"attention_{name}{pauses}" for pauses in PAUSES for name in MAPS),
-)
+RIGHT, WRONG = "extract", "wrong query"
 
 
-def feature_scores(model: Separator, mixture: Mixture, right: Separation, wrong: Separation) -> dict[str, float]:
-    """Cosines to the clean target's global feature, and attention ratios.
+def feature_scores(system: System, trial: Trial, mixture: Mixture, outputs: Mapping[str, Output]) -> dict[str, float]:
+    """Cosines of global features, and how attention follows the query.
 
     Args:
-        model: gives the global feature of the clean target.
+        system: gives the global features of known sounds.
+        trial: with the target's classes.
         mixture: with its sources.
-        right: the answer to the query for the target.
-        wrong: the answer to the query for another source.
+        outputs: by row; nothing is scored without the right and the wrong query.
 
     Returns:
-        Value by name of `FEATURES`; the attention ones only for a target with clear pauses, and
-        those ending in `_over_sound` only where another source sounds in them.
+        Value by name. `attention_*` ratios only for a target with pauses in which another source sounds.
     """
-    wanted = model.global_feature(Audio(mixture.target, RATE_HZ))  # (D,)
+    right, wrong = outputs.get(RIGHT), outputs.get(WRONG)
+    if (
+        right is None
+        or wrong is None
+        or right.global_target is None
+        or wrong.global_target is None
+        or right.global_mixture is None
+    ):
+        return {}
+    truth = system.global_feature(mixture.target)  # (D,)
+    classes = trial.sources[0].classes
     scores = {
-        "cosine_predicted": cosine(right.global_target, wanted),
-        "cosine_mixture": cosine(right.global_mixture, wanted),
-        "cosine_wrong": cosine(wrong.global_target, wanted),
+        "cosine_right": cosine(right.global_target, truth),
+        "cosine_wrong": cosine(wrong.global_target, truth),
+        "cosine_mixture": cosine(right.global_mixture, truth),
+        "cosine_right_to_wrong": cosine(right.global_target, wrong.global_target),
+        "nearest_class_right": float(system.nearest_class(right.global_target) in classes),
+        "nearest_class_truth": float(system.nearest_class(truth) in classes),
     }
-    maps = {"right": right.attention, "wrong": wrong.attention, "uniform": np.ones_like(right.attention)}
-    for pauses, heard in zip(PAUSES, (None, mixture.wave), strict=True):
-        columns = on_and_off(mixture.target, heard)
-        if columns is not None:
-            for name in MAPS:
-                scores[f"attention_{name}{pauses}"] = attention_ratio(maps[name], *columns)
+    if right.attention is None or wrong.attention is None:
+        return scores
+    patches = -(-mixture.wave.size // COLUMN_SAMPLES) * PATCH_BANDS
+    maps = {"right": right.attention[:patches], "wrong": wrong.attention[:patches]}
+    scores["attention_correlation"] = correlation(maps["right"], maps["wrong"])
+    if (columns := on_and_off(mixture.target, mixture.wave)) is not None:
+        scores |= {f"attention_{name}": attention_ratio(one, *columns) for name, one in maps.items()}
     return scores
 
 
@@ -57,22 +65,25 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.dot(first, second)) / scale if scale > 0.0 else 0.0
 
 
-def on_and_off(target: np.ndarray, mixture: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Where the clean target sounds and where it does not, in patch columns of 0.16 s.
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's, of two maps (P,), in [-1, 1]; 0 when one of them is constant."""
+    return cosine(first - first.mean(), second - second.mean())
+
+
+def on_and_off(target: np.ndarray, mixture: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the clean target sounds and where only others do, in patch columns of 0.16 s.
 
     Args:
         target: (S,) at 16 kHz; a last column that is not full is left out.
-        mixture: (S,); when given, only pauses in which something else sounds count as inactive: it is
-            no merit to look away from silence.
+        mixture: (S,); only pauses in which something sounds count: it is no merit to look away from silence.
 
     Returns:
         Active (within 25 dB of the loudest column) and inactive (more than 45 dB below it), each
         (columns,) bool; None unless each covers a fifth of the columns.
     """
     level_db = _column_levels_db(target)  # (columns,)
-    active, inactive = level_db >= ACTIVE_DB, level_db < INACTIVE_DB
-    if mixture is not None:
-        inactive &= _column_levels_db(mixture) >= INACTIVE_DB
+    active = level_db >= ACTIVE_DB
+    inactive = (level_db < INACTIVE_DB) & (_column_levels_db(mixture) >= INACTIVE_DB)
     if not level_db.size or min(active.mean(), inactive.mean()) < LEAST_SHARE:
         return None
     return active, inactive

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from hsm import HSM, Audio, HSMError, Separation
-from hsm.evaluation.known import is_sum, known_scores, true_target
+from hsm.evaluation.reference_scores import is_sum, known_scores, true_target
 from hsm.events import Event, events_csv
 from hsm.features import MEL_BANDS
 from hsm.live import Listening, hear_on

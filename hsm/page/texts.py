@@ -106,14 +106,14 @@ def events_table(events: Sequence[Event], description: str) -> str:
     )
 
 
-COLUMNS = {"sdri": "SDRi dB", "si_sdr": "SI-SDR dB", "mel_psnr": "mel-PSNR dB", "lsd": "LSD"}
+COLUMNS = {"si_sdri": "SI-SDRi dB", "sdri": "SDRi dB", "si_sdr": "SI-SDR dB", "mel_psnr": "mel-PSNR dB", "lsd": "LSD"}
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]], wanted: str) -> str:
     """How near to the truth each answer is.
 
     Args:
-        scores: by row, then by metric, as `hsm.evaluation.known` gives them.
+        scores: by row, then by metric, as `hsm.evaluation.reference_scores` gives them.
         wanted: what should have come out, in words.
 
     Returns:

@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import get_window
 
 from hsm.errors import HSMError
-from hsm.evaluation.metrics import kl, lsd, mel_psnr, sdr, sdri, si_sdr
+from hsm.evaluation.metrics import border_jumps, kl, lsd, mel_distance, mel_psnr, sdr, sdri, si_sdr
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 WAVE_METRICS = pytest.mark.parametrize("metric", [sdr, si_sdr, mel_psnr, lsd])
@@ -144,6 +144,23 @@ def test_digital_silence_costs_lsd_twelve_a_frame_even_against_itself() -> None:
     reference = noise(0, 160_000)
     reference[80_000:] = 0.0
     assert lsd(reference, reference) == pytest.approx(6.0, abs=0.05)
+
+
+def test_mel_distance_is_that_of_all_amplitudes_and_their_logs() -> None:
+    reference = noise(0)
+    assert mel_distance(reference, reference) == 0.0
+    # Ten times as loud: each log10 of a square differs by 2 in both windows; the amplitudes themselves hardly count.
+    assert mel_distance(1e-2 * reference, 1e-1 * reference) == pytest.approx(4.0, abs=0.1)
+    assert mel_distance(reference, 10 * reference) > 5.0  # here they do
+    assert mel_distance(reference, noise(1)) > mel_distance(reference, reference + 0.1 * noise(1)) > 0.0
+
+
+def test_clicks_at_frame_borders_are_told_from_a_smooth_sound() -> None:
+    smooth = np.sin(np.arange(3_200) / 50)
+    clicking = smooth + 0.1 * (np.arange(3_200) % 320 == 0)
+    assert 0.5 < border_jumps(smooth, 320) < 2.0
+    assert border_jumps(clicking, 320) > 20.0
+    assert border_jumps(np.zeros(3_200), 320) == 1.0
 
 
 def test_kl_of_two_coins_is_the_closed_form_and_needs_no_normalised_input() -> None:

@@ -292,7 +292,7 @@ def test_the_true_attention_is_drawn_beside_the_predicted_one() -> None:
 
 
 def test_the_table_of_scores_escapes_what_was_typed() -> None:
-    row = {"sdri": 10.234, "si_sdr": 9.0, "mel_psnr": 30.0, "lsd": 0.5}
+    row = {"si_sdri": 9.0, "sdri": 10.234, "si_sdr": 9.0, "mel_psnr": 30.0, "lsd": 0.5}
     table = scores_table({"this separation": row}, "<b>dog</b>")
     assert "<td>10.23</td>" in table
     assert "<b>" not in table

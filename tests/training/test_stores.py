@@ -13,7 +13,7 @@ import torch
 from hsm.audio import load_audio, to_model_rate
 from hsm.config import TINY
 from hsm.errors import HSMError
-from hsm.evaluation.rows import unseen_wordings
+from hsm.evaluation.protocols import unseen_wordings
 from hsm.features import RATE_HZ
 from hsm.text import TASK_WORDS, TextEncoder, load_text_encoder
 from hsm.training.captions import CaptionStore, all_paraphrases, draw_wording, paraphrases, wordings

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hsm.errors import HSMError
-from hsm.evaluation.tagger import Tagger
+from hsm.evaluation.judge import YamnetJudge
 
 CLASSES = 3
 
@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_classes_come_from_the_map(folder: Path) -> None:
-    assert Tagger(folder).classes == ("Speech", "Dog", "Saw, hand")
+    assert YamnetJudge(folder).classes == ("Speech", "Dog", "Saw, hand")
 
 
 @pytest.mark.parametrize(
@@ -72,31 +72,31 @@ def test_classes_come_from_the_map(folder: Path) -> None:
 def test_probabilities_are_the_mean_over_half_overlapping_windows(
     folder: Path, samples: int, sums: float, last: float
 ) -> None:
-    probabilities = Tagger(folder).probabilities(np.ones(samples, np.float32))
+    probabilities = YamnetJudge(folder).probabilities(np.ones(samples, np.float32))
     np.testing.assert_allclose(probabilities, [sums, last, 0.5], rtol=1e-6)
 
 
 @pytest.mark.parametrize("wave", [np.zeros((2, 100), np.float32), np.zeros(0, np.float32)])
 def test_a_wave_that_is_not_mono_is_refused(folder: Path, wave: np.ndarray) -> None:
     with pytest.raises(HSMError, match="mono"):
-        Tagger(folder).probabilities(wave)
+        YamnetJudge(folder).probabilities(wave)
 
 
 @pytest.mark.parametrize("name", ["yamnet.tflite", "yamnet_class_map.csv"])
 def test_a_missing_file_is_named_with_the_way_out(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(HSMError, match=f"has no {name}.*--teacher"):
-        Tagger(folder)
+    with pytest.raises(HSMError, match=f"has no {name}.*--judge"):
+        YamnetJudge(folder)
 
 
 def test_a_missing_package_is_named_with_the_way_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(HSMError, match="pip install ai-edge-litert"):
-        Tagger(folder)
+        YamnetJudge(folder)
 
 
 def test_another_model_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Interpreter, "samples", 16_000)
     with pytest.raises(HSMError, match="takes 16000 samples"):
-        Tagger(folder)
+        YamnetJudge(folder)

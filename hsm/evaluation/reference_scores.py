@@ -1,4 +1,4 @@
-"""Scores of one separation whose true parts are known."""
+"""Scores of one separation whose true parts are known, for the page."""
 
 from __future__ import annotations
 
@@ -8,25 +8,15 @@ import numpy as np
 
 from hsm.audio import to_model_rate
 from hsm.errors import HSMError
-from hsm.evaluation.mixing import Mixture
-from hsm.evaluation.rows import Answer, ideal_ratio_mask, score
+from hsm.evaluation import metrics
+from hsm.evaluation.mixtures import Mixture, ideal_ratio_mask
 from hsm.records import Audio, Operation
 
 DEVIATION = 1e-3  # of the mixture's peak; more than any file's rounding
-SHOWN = ("sdri", "si_sdr", "mel_psnr", "lsd")
 
 
 def true_target(parts: Sequence[Audio], named: int, operation: Operation) -> Audio:
-    """What should come out.
-
-    Args:
-        parts: of the mixture.
-        named: which of them the instruction names.
-        operation: "extract" wants the named one, "remove" all others.
-
-    Returns:
-        The sound with the mixture's rate, channels and length.
-    """
+    """What should come out: "extract" wants the named part, "remove" all others."""
     wanted = [part for i, part in enumerate(parts) if (i == named) == (operation == "extract")]
     return Audio(np.sum([part.samples for part in wanted], axis=0), parts[0].rate_hz)
 
@@ -48,20 +38,30 @@ def known_scores(mixture: Audio, wanted: Audio, estimates: Mapping[str, Audio]) 
         estimates: what came out, by a name for it; all of one rate and length.
 
     Returns:
-        By row, then by metric: SDRi, SI-SDR, mel-PSNR and LSD at 16 kHz mono.
+        By row, then by metric: SI-SDRi, SDRi, SI-SDR, mel-PSNR and LSD at 16 kHz mono.
 
     Raises:
         HSMError: a silent target or a clip too short to be scored.
     """
     if wanted.samples.shape != mixture.samples.shape:
         raise HSMError(f"truth: got {wanted.samples.shape}; wanted the mixture's {mixture.samples.shape}.")
-    target, whole = to_model_rate(wanted).numpy(), to_model_rate(mixture).numpy()
-    known = Mixture(np.stack([target, whole - target]))
-    answers = {
+    target = to_model_rate(wanted).numpy()
+    known = Mixture(np.stack([target, to_model_rate(mixture).numpy() - target]))
+    whole = known.wave
+    waves = {
         "mixture, nothing done": known.wave,
         **{name: to_model_rate(estimate).numpy() for name, estimate in estimates.items()},
-        "ideal ratio mask": ideal_ratio_mask(known),
+        "ideal ratio mask": ideal_ratio_mask(known, target),
         "the truth itself": target,
     }
-    found = {row: score(Answer(wave, target), known, None, None) for row, wave in answers.items()}
-    return {row: {name: scores[name] for name in SHOWN} for row, scores in found.items()}
+    before = metrics.si_sdr(target, whole)
+    return {
+        row: {
+            "si_sdri": metrics.si_sdr(target, wave) - before,
+            "sdri": metrics.sdri(target, wave, whole),
+            "si_sdr": metrics.si_sdr(target, wave),
+            "mel_psnr": metrics.mel_psnr(target, wave),
+            "lsd": metrics.lsd(target, wave),
+        }
+        for row, wave in waves.items()
+    }

@@ -16,7 +16,7 @@ WINDOW_SAMPLES = 15_600  # 0.975 s, the model's one input length
 HOP_SAMPLES = 7_800
 
 
-class Tagger:
+class YamnetJudge:
     """YAMNet as a function from a wave to class probabilities.
 
     Args:
@@ -32,8 +32,8 @@ class Tagger:
         for name in (MODEL_FILE, CLASSES_FILE):
             if not (folder / name).is_file():
                 raise HSMError(
-                    f"tagger: {folder} has no {name}; wanted a folder with {MODEL_FILE} and {CLASSES_FILE} "
-                    "(Google publishes both as YAMNet). Leave --teacher out to go without KL."
+                    f"judge: {folder} has no {name}; wanted a folder with {MODEL_FILE} and {CLASSES_FILE} "
+                    "(Google publishes both as YAMNet). Leave --judge out to go without KL."
                 )
         with (folder / CLASSES_FILE).open(newline="", encoding="utf-8") as file:
             self.classes = tuple(row.get("display_name") or "" for row in csv.DictReader(file))
@@ -41,8 +41,8 @@ class Tagger:
             interpreter = import_module("ai_edge_litert.interpreter").Interpreter
         except ModuleNotFoundError as error:
             raise HSMError(
-                "tagger: the package ai-edge-litert is not installed; run `pip install ai-edge-litert`, "
-                "or leave --teacher out to go without KL."
+                "judge: the package ai-edge-litert is not installed; run `pip install ai-edge-litert`, "
+                "or leave --judge out to go without KL."
             ) from error
         self._model = interpreter(str(folder / MODEL_FILE), num_threads=threads)
         self._model.allocate_tensors()
@@ -51,7 +51,7 @@ class Tagger:
         samples, classes = int(np.prod(self._input["shape"])), int(self._output["shape"][-1])
         if samples != WINDOW_SAMPLES or classes != len(self.classes):
             raise HSMError(
-                f"tagger: {MODEL_FILE} takes {samples} samples and gives {classes} classes; wanted "
+                f"judge: {MODEL_FILE} takes {samples} samples and gives {classes} classes; wanted "
                 f"{WINDOW_SAMPLES} and the {len(self.classes)} of {CLASSES_FILE}. "
                 "Use both files of one release."
             )
@@ -69,7 +69,7 @@ class Tagger:
             HSMError: not one channel or no samples.
         """
         if wave.ndim != 1 or not wave.size:
-            raise HSMError(f"tagger: got an array of shape {wave.shape}; wanted (samples,), mono at 16 kHz.")
+            raise HSMError(f"judge: got an array of shape {wave.shape}; wanted (samples,), mono at 16 kHz.")
         windows = 1 + max(0, -(-(wave.size - WINDOW_SAMPLES) // HOP_SAMPLES))
         padded = np.zeros((windows - 1) * HOP_SAMPLES + WINDOW_SAMPLES, np.float32)
         padded[: wave.size] = wave

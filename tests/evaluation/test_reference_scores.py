@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsm.errors import HSMError
-from hsm.evaluation.known import is_sum, known_scores, true_target
+from hsm.evaluation.reference_scores import is_sum, known_scores, true_target
 from hsm.records import Audio
 
 RATE_HZ = 44_100
