@@ -154,7 +154,6 @@ def _separate(job: Job, chosen: argparse.Namespace, model: HSM) -> dict[str, Any
         **({"note": result.instruction.note} if result.instruction.note else {}),
         "duration_s": round(result.length_samples / result.rate_hz, 3),
         "subtype": result.depth,
-        "clipped_samples": result.clipped_samples,
         "seconds": round(sum(result.timings_s.values()), 3),
     }
     if result.warning:

@@ -8,7 +8,6 @@ the last frame up with.
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +20,7 @@ from av.stream import Disposition
 
 from hsm.errors import HSMError
 from hsm.records import check_form, not_finite
+from hsm.riff import kept_chunks
 from hsm.truncation import Promise, ogg_links, promise_of
 
 BLOCK_SAMPLES = 1 << 16  # of one channel, read at a time
@@ -52,8 +52,7 @@ SPEAKERS = (  # FFmpeg's names of loudspeakers, in the order of the bits of a WA
     "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
 )
 # fmt: on
-TAGS = ("title", "artist", "album", "date", "comment", "genre", "copyright", "track")
-CHUNKS = (b"bext", b"iXML")  # a WAV's time code and notes of the set
+TAGS = ("title", "artist", "album", "date", "comment", "genre", "copyright", "track")  # kept
 WANTED = "Wanted WAV, FLAC, OGG, MP3, AIFF, M4A, MP4, MKV, WebM or the like; convert it first."
 
 
@@ -72,7 +71,7 @@ class Recording:
         layout: FFmpeg's name of the loudspeakers.
         mask: the same as a WAV's channel mask, 0 where it is not known.
         tags: those of `TAGS` that the file has.
-        chunks: those of `CHUNKS` that the file has, by name.
+        chunks: a WAV's time code and notes of the set, by name, see `hsm.riff`.
         links: parts of the file [begin, end) in bytes, each whole by itself; several of a chained OGG.
         state: the file when it was opened; another one is not read on.
     """
@@ -220,7 +219,7 @@ def open_sound(path: str | Path, track: int = 0) -> Recording:
                 why = "none of its packets can be decoded" if damage.bad else "the file holds no samples"
                 raise HSMError(f"{path.name}: {why}; export or record it again.")
             promise = promise_of(container, stream, damage.first_byte, file)
-            chunks = _chunks(file) if container.format.name == "wav" else {}
+            chunks = kept_chunks(file) if container.format.name == "wav" else {}
             depth = _depth(stream.codec_context)
     if links[1:] or not ended:
         promise = Promise(ended=ended)
@@ -445,27 +444,6 @@ def _tags(container: Any, stream: Any) -> dict[str, str]:
         for key in TAGS
         if found.get(key)
     }
-
-
-def _chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """Those of `CHUNKS` that a WAV has."""
-    found: dict[bytes, bytes] = {}
-    end = file.seek(0, 2)
-    file.seek(0)
-    head = file.read(36)
-    long = struct.unpack("<Q", head[28:36])[0] if head[:4] in (b"RF64", b"BW64") and len(head) == 36 else 0
-    place = 12
-    while place + 8 <= end:
-        file.seek(place)
-        name, size = struct.unpack("<4sI", file.read(8))
-        if name in CHUNKS and size <= end - place - 8:
-            found[name] = file.read(size)
-        if name == b"data":
-            size = long or size
-            if size == 0 or size > end - place:  # it tells no length, or the file was cut off
-                break
-        place += 8 + size + size % 2
-    return found
 
 
 def _state(path: Path) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ from hsm.resampling import resample
 from hsm.text import load_text_encoder
 from hsm.weights import BUNDLED, FeatureBank, WeightFolder, without_weights
 from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window, batched, columns_of, windows
-from hsm.writing import FORMATS, SoundWriter
+from hsm.writing import FORMATS, LOUDER, sound_writers
 
 WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}  # on a CPU four of them gain no more than two, and take more memory
 SELDOM_USED = ("audiomae", "q_audio", "global_separator", "local_separator")  # networks that a window asks but once
@@ -208,9 +208,8 @@ class FileSeparation:
     channels: int
     length_samples: int
     depth: str  # of both files: "PCM_16", "PCM_24", "PCM_32" or "FLOAT"
-    clipped_samples: int  # beyond full scale, which an integer depth could not hold
     timings_s: dict[str, float]
-    warning: str = ""  # what to know of an input that seems cut off
+    warning: str = ""  # what to know of a damaged input, or of the outputs' depth
 
 
 def depth_for(recording: Recording, depth: Depth, ending: str) -> str:
@@ -669,19 +668,19 @@ class HSM:
             return self.separate_windows(encoded, source.columns, asked, options, watch)
 
         form = (source.rate_hz, source.channels, chosen, source.length_samples)
-        with SoundWriter(target_path, *form) as target, SoundWriter(residual_path, *form) as residual:
+        with sound_writers((target_path, residual_path), *form, recording) as (target, residual):
             self._render(source, outputs, query, options, watch, target, residual, done)
+        louder = LOUDER if target.depth != chosen else ""
         return FileSeparation(
-            target=target_path,
-            residual=residual_path,
+            target=target.path,
+            residual=residual.path,
             instruction=understood,
             rate_hz=source.rate_hz,
             channels=source.channels,
             length_samples=source.length_samples,
-            depth=chosen,
-            clipped_samples=target.clipped + residual.clipped,
+            depth=target.depth,
             timings_s=watch.timings_s,
-            warning=extent.warning,
+            warning="; ".join(one for one in (extent.warning, louder) if one),
         )
 
     def _encode_beside(self, audio: Audio, encoded: EncodedMixture) -> Iterator[Tensor]:

@@ -6,33 +6,79 @@ that is mixture minus the *rounded* target adds up to the mixture to the last bi
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from hsm.errors import HSMError
+from hsm.reading import Recording
 from hsm.records import Audio
+from hsm.riff import add_chunk, set_mask, time_reference
 
 FORMATS = {".wav": ("PCM_16", "PCM_24", "PCM_32", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32}
+HELD_BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 24}  # samples are computed with 24 bits, so that sums are exact
 FLAC_CHANNELS = 8
-NEAR_FULL = 0.999  # peaks that rounding may carry to full scale
-WAV_BYTES = 2**32 - 2**16  # what a WAV's 32-bit sizes can tell; longer ones become RF64, its 64-bit form
+WAV_BYTES = 2**32 - 2**20  # what a WAV's 32-bit sizes can tell, with room for tags; longer ones become RF64
+LOUDER = "a part is louder than full scale, so both files are in floating point"
+COPIED = 1 << 16  # samples of a channel
+MOST_TAG_BYTES = 4_000
 
 
 def part_name(path: Path) -> Path:
-    """The name under which a file is written until it is whole."""
-    return path.with_name(f".{path.name}.part")
+    """A name of its own under which a file is written until it is whole; see `parts_of`."""
+    return path.with_name(f"{_part_stem(path)}{secrets.token_hex(4)}.part")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """What writers of this file that were killed have left."""
+    return sorted(path.parent.glob(f"{_part_stem(path)}*.part"))
+
+
+def _part_stem(path: Path) -> str:
+    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
+
+
+class _Sink:
+    """A file for libsndfile, which forgets some errors of the disk: the first one is kept here."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("x+b", buffering=0)
+        self.error: OSError | None = None
+        self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
+        self.readinto = self._file.readinto
+
+    def write(self, data: bytes) -> int:
+        """Write all of it, or none and keep the reason."""
+        rest = memoryview(data)
+        try:
+            while rest and self.error is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data) - len(rest)
+
+    def close(self) -> None:
+        """Close, and keep what the disk says only then."""
+        try:
+            self._file.close()
+        except OSError as error:
+            self.error = self.error or error
 
 
 class SoundWriter:
     """Writes a sound file within a `with` block; it gets its name only when `finish` is called or the block ends well.
 
-    An exception, also an interrupt from the keyboard, leaves nothing behind.
+    An exception, also an interrupt from the keyboard, leaves nothing behind. Samples beyond full scale turn a file of
+    integers into one of floating point, and a .flac, which has none, into a .wav: `path` and `depth` tell.
 
     Args:
         path: the ending decides the format, .wav or .flac; folders are made.
@@ -40,14 +86,25 @@ class SoundWriter:
         channels: how many.
         depth: "PCM_16", "PCM_24", "PCM_32" or "FLOAT"; a .flac takes the first two.
         length_samples: how many samples a channel will come; decides whether a WAV needs 64-bit sizes.
+        source: whose tags, time code and loudspeakers are kept.
 
     Raises:
         HSMError: an ending, a depth or a number of channels that cannot be written, or a disk that refuses.
     """
 
-    def __init__(self, path: str | Path, rate_hz: int, channels: int, depth: str, length_samples: int) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        rate_hz: int,
+        channels: int,
+        depth: str,
+        length_samples: int,
+        source: Recording | None = None,
+    ) -> None:
         self.path, self.depth = Path(path), depth
-        self.clipped = 0  # samples beyond full scale that an integer format could not hold
+        self._form = (rate_hz, channels, length_samples)
+        self._source = source
+        self._together = [self]  # files that belong to each other have one depth
         ending = self.path.suffix.lower()
         if ending not in FORMATS:
             raise HSMError(f"{self.path.name}: got ending {self.path.suffix!r}; wanted one of {', '.join(FORMATS)}.")
@@ -57,14 +114,38 @@ class SoundWriter:
             )
         if ending == ".flac" and channels > FLAC_CHANNELS:
             raise HSMError(f"{self.path.name}: got {channels} channels; a .flac holds {FLAC_CHANNELS}. Write a .wav.")
-        size = length_samples * channels * BITS[depth] // 8
-        form = "FLAC" if ending == ".flac" else "WAV" if size < WAV_BYTES else "RF64"
-        self._part = part_name(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = soundfile.SoundFile(self._part, "w", rate_hz, channels, depth, format=form)
+            self._open()
         except (OSError, soundfile.LibsndfileError) as error:
-            raise HSMError(f"{self.path.name}: cannot be written ({error}); choose another folder.") from error
+            raise HSMError(f"{self.path.name}: cannot be written ({_why(error)}); choose another folder.") from error
+
+    def _open(self) -> None:
+        rate_hz, channels, length_samples = self._form
+        size = length_samples * channels * BITS[self.depth] // 8
+        self._mask = self._source.mask if self._source is not None and channels > 2 else 0
+        flac = self.path.suffix.lower() == ".flac"
+        form = "FLAC" if flac else "RF64" if size >= WAV_BYTES else "WAVEX" if self._mask else "WAV"
+        self._part = part_name(self.path)
+        self._sink = _Sink(self._part)
+        self._file = soundfile.SoundFile(self._sink, "w", rate_hz, channels, self.depth, format=form)
+        for key, value in self._tags().items():
+            setattr(self._file, key, value)
+
+    def _tags(self) -> dict[str, str]:
+        if self._source is None:
+            return {}
+        tags = dict(self._source.tags)
+        bext = self._source.chunks.get(b"bext")
+        if bext and self.path.suffix.lower() == ".flac":  # it has no place of its own for the time code
+            note = f"BWF time reference: {time_reference(bext)} samples"
+            tags["comment"] = f"{tags['comment']}; {note}" if "comment" in tags else note
+        names = {"track": "tracknumber"}
+        return {
+            names.get(key, key): value.encode("utf-8", "replace")[:MOST_TAG_BYTES].decode("utf-8", "ignore")
+            for key, value in tags.items()
+            if "\0" not in value
+        }
 
     def __enter__(self) -> SoundWriter:
         return self
@@ -75,8 +156,7 @@ class SoundWriter:
         if kind is None:
             self.finish()
         else:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
+            self._drop()
 
     def write(self, samples: np.ndarray) -> np.ndarray:
         """Append samples.
@@ -85,54 +165,155 @@ class SoundWriter:
             samples: float32 (channels, n).
 
         Returns:
-            (channels, n) what a reader of the file will get: rounded and clipped where the depth asks for it.
+            (channels, n) what a reader of the file will get: rounded where the depth asks for it.
 
         Raises:
             HSMError: the disk refuses, for example because it is full.
         """
-        written = samples
-        coded: np.ndarray = samples
         if self.depth != "FLOAT":
-            bits = BITS[self.depth]
+            bits = HELD_BITS[self.depth]
             full = 2.0 ** (bits - 1)
             steps = np.rint(samples.astype(np.float64) * full)
-            held = np.clip(steps, -full, full - 1)
-            self.clipped += int((held != steps).sum())
-            written = (held / full).astype(np.float32)
-            coded = held.astype(np.int16) if bits == 16 else (held * 2.0 ** (32 - bits)).astype(np.int32)
+            # Full scale itself is one step too far, and loses it; what is louder would be lost.
+            if steps.size == 0 or np.abs(steps).max() <= full:
+                held = np.minimum(steps, full - 1)
+                self._append(held.astype(np.int16) if bits == 16 else (held * 256).astype(np.int32))
+                return (held / full).astype(np.float32)
+            for writer in self._together:
+                writer._widen()
+        self._append(samples)
+        return samples
+
+    def _append(self, coded: np.ndarray) -> None:
         try:
             self._file.write(coded.T)
         except (OSError, soundfile.LibsndfileError) as error:
-            raise HSMError(f"{self.path.name}: cannot be written on ({error}); is there room on the disk?") from error
-        return written
+            raise self._refused(error) from error
+        if self._sink.error is not None:
+            raise self._refused(self._sink.error)
+
+    def _refused(self, error: Exception) -> HSMError:
+        why = _why(self._sink.error or error)
+        return HSMError(f"{self.path.name}: cannot be written on ({why}); is there room on the disk?")
+
+    def _widen(self) -> None:
+        """Go on in floating point; what was written so far is copied, which changes no value."""
+        if self.depth == "FLOAT":
+            return
+        before = self._part
+        try:
+            self._close()
+            self.depth, self.path = "FLOAT", self.path.with_suffix(".wav")
+            self._open()
+            with soundfile.SoundFile(before) as written:
+                while len(block := written.read(COPIED, "float32", always_2d=True)):
+                    self._append(block.T)
+        finally:
+            before.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        try:
+            self._file.close()
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise self._refused(error) from error
+        finally:
+            self._sink.close()
+        if self._sink.error is not None:
+            raise self._refused(self._sink.error)
+
+    def _drop(self) -> None:
+        if not self._file.closed:
+            self._file.close()
+            self._sink.close()
+        self._part.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Close the file and give it its name; a second call does nothing."""
         if not self._file.closed:
-            self._file.close()
+            self._seal()
+        if self._part.exists():
             os.replace(self._part, self.path)
 
+    def _seal(self) -> None:
+        """Close the file, whole."""
+        try:
+            self._close()
+            self._add_chunks()
+        except (HSMError, OSError) as error:
+            self._drop()
+            raise error if isinstance(error, HSMError) else self._refused(error) from error
 
-def save_parts(mixture: Audio, parts: Sequence[Audio], paths: Sequence[Path], depth: str) -> None:
+    def _add_chunks(self) -> None:
+        kept = self._source.chunks if self._source is not None and self.path.suffix.lower() == ".wav" else {}
+        if not kept and not self._mask:
+            return
+        with self._part.open("r+b") as file:
+            for name, content in kept.items():
+                add_chunk(file, name, content)
+            if self._mask:
+                set_mask(file, self._mask)
+
+
+def _why(error: Exception) -> str:
+    """An error's reason without the path, which others need not see."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".")
+
+
+@contextmanager
+def sound_writers(
+    paths: Sequence[str | Path],
+    rate_hz: int,
+    channels: int,
+    depth: str,
+    length_samples: int,
+    source: Recording | None = None,
+) -> Iterator[list[SoundWriter]]:
+    """Writers of files that belong together: they have one depth, and get their names when all are whole.
+
+    Args:
+        paths: of the files; the rest as for `SoundWriter`.
+        source: is never overwritten.
+
+    Raises:
+        HSMError: as `SoundWriter`, or two paths that are one file, or the source's.
+    """
+    taken = [source.path.resolve()] if source is not None else []
+    for path in map(Path, paths):
+        if path.resolve() in taken or (source is not None and path.exists() and path.samefile(source.path)):
+            raise HSMError(f"{path.name}: this file is the recording itself, or named twice; choose another name.")
+        taken.append(path.resolve())
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(SoundWriter(path, rate_hz, channels, depth, length_samples, source)) for path in paths
+        ]
+        for writer in writers:
+            writer._together = writers
+        yield writers
+        for writer in writers:
+            writer._seal()
+
+
+def save_parts(
+    mixture: Audio, parts: Sequence[Audio], paths: Sequence[Path], depth: str, source: Recording | None = None
+) -> None:
     """Write parts of a mixture, and what they leave of it; the files add up to the mixture as it was rounded.
 
     Args:
         mixture: the whole.
         parts: of its rate, channels and length.
         paths: one for each part and one for what is left; the endings decide the formats.
-        depth: of the files, see `SoundWriter`; floating point where an integer could not hold a peak.
+        depth: of the files, see `SoundWriter`.
+        source: whose tags, time code and loudspeakers are kept.
 
     Raises:
         HSMError: as `SoundWriter`.
     """
     assert len(paths) == len(parts) + 1
-    left = mixture.samples - sum(part.samples for part in parts)  # (channels, S)
-    if depth != "FLOAT" and any(np.abs(samples).max() >= NEAR_FULL for samples in (left, *(p.samples for p in parts))):
-        depth = "FLOAT"
-    form = (mixture.rate_hz, mixture.channels, depth, mixture.length_samples)
+    form: tuple[Any, ...] = (mixture.rate_hz, mixture.channels, depth, mixture.length_samples, source)
     left = mixture.samples.copy()
-    for part, path in zip(parts, paths, strict=False):
-        with SoundWriter(path, *form) as writer:
-            left -= writer.write(part.samples)
-    with SoundWriter(paths[-1], *form) as writer:
-        writer.write(left)
+    with sound_writers(paths, *form) as writers:
+        for begin in range(0, mixture.length_samples, COPIED):
+            block = slice(begin, begin + COPIED)
+            for part, writer in zip(parts, writers, strict=False):
+                left[:, block] -= writer.write(part.samples[:, block])
+            writers[-1].write(left[:, block])

@@ -11,10 +11,9 @@ from pathlib import Path
 from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-import soundfile
 from gradio.utils import get_upload_folder
 
-from hsm.reading import open_sound
+from hsm.reading import open_sound, scan
 from hsm.writing import FLAC_CHANNELS, SoundWriter
 
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
@@ -81,15 +80,12 @@ def save_bundle(sounds: Sequence[Path], files: Sequence[Path], path: Path) -> Pa
 
 def _as_flac(sound: Path, folder: Path) -> Path:
     recording = open_sound(sound)
-    if recording.channels > FLAC_CHANNELS:
+    extent = scan(recording)
+    if recording.channels > FLAC_CHANNELS or extent.peak > 1:
         return sound
     flac = folder / f"{sound.stem}.flac"
     depth = "PCM_16" if recording.depth == "PCM_16" else "PCM_24"
-    length = soundfile.info(sound).frames
-    with SoundWriter(flac, recording.rate_hz, recording.channels, depth, length) as writer:
+    with SoundWriter(flac, recording.rate_hz, recording.channels, depth, extent.length_samples, recording) as writer:
         for block in recording.blocks():
             writer.write(block)
-    if writer.clipped:
-        flac.unlink()
-        return sound
     return flac

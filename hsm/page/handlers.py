@@ -161,7 +161,8 @@ class Handlers:
             *_, found = self.steps(clip, [read_wish(instruction, operation, description)])
         assert isinstance(found, tuple)
         paths = sound_paths(request_folder(), audio, ["target", "residual"])
-        save_parts(clip, [found[0].target], paths, open_sound(audio).depth)
+        recording = open_sound(audio)
+        save_parts(clip, [found[0].target], paths, recording.depth, recording)
         return str(paths[0]), str(paths[1]), separation_json(found[0])
 
     def mix(self, first: str, second: str, snr_db: float = 0.0) -> str:
@@ -341,13 +342,13 @@ class Outcome:
     def save(self, folder: Path, upload: str, compared: Sequence[str], targets: Sequence[str]) -> list[Path]:
         """Write the sounds in the order in which tracks count them."""
         first, *others = self.separations
-        depth = open_sound(upload).depth
+        recording = open_sound(upload)
         if targets:
             paths = sound_paths(folder, upload, [*(f"{i}_{name}" for i, name in enumerate(targets, 1)), "rest"])
-            save_parts(first.mixture, [one.target for one in self.separations], paths, depth)
+            save_parts(first.mixture, [one.target for one in self.separations], paths, recording.depth, recording)
             return paths
         paths = sound_paths(folder, upload, ["target", "residual", *(f"target_by_{name}" for name in compared)])
-        save_parts(first.mixture, [first.target], paths[:2], depth)
+        save_parts(first.mixture, [first.target], paths[:2], recording.depth, recording)
         return paths[:2] + [other.target.save(path) for other, path in zip(others, paths[2:], strict=True)]
 
     def player(self, folder: Path, sounds: Sequence[Path], events: dict[str, tuple[Event, ...]]) -> dict[str, Any]:
