@@ -12,7 +12,7 @@ from hsm.cluster import Cluster
 from hsm.errors import HSMError
 from hsm.instruction.language_model import add_options
 from hsm.jobs import find_jobs
-from hsm.precision import PRECISIONS
+from hsm.precision import PRECISIONS, add_device_option
 from hsm.records import OPERATIONS, RENDERERS
 from hsm.separator import DEPTHS
 
@@ -34,6 +34,7 @@ def separate(chosen: argparse.Namespace) -> int:
     cluster = Cluster(chosen.ray) if chosen.ray else None
     device = "cpu" if cluster else chosen.device  # of a cluster's machines this one may be the only one without a GPU
     model = load_model(chosen, device)
+    print(f"computing on {model.computing}", file=sys.stderr)
     if chosen.instruction is not None:
         model.parse(chosen.instruction)  # one that names no sound fails once, before any file
     failed = False
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--renderer", choices=RENDERERS, default="mask")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--weights", type=Path, help="weight folder; the bundled one where not given")
-    command.add_argument("--device", default="cpu")
+    add_device_option(command)
     command.add_argument("--precision", choices=PRECISIONS, default="", help="of the networks; by default the faster")
     command.add_argument(
         "--compile",

@@ -75,7 +75,9 @@ class Cluster:
         Yields:
             The jobs' lines, as they are done.
         """
-        kind = "GPU" if torch.device(chosen.device).type == "cuda" else "CPU"
+        gpus = self.ray.cluster_resources().get("GPU", 0)
+        on_gpu = gpus > 0 if chosen.device == "auto" else torch.device(chosen.device).type == "cuda"
+        kind = "GPU" if on_gpu else "CPU"
         workers = min(len(jobs), chosen.workers or int(self.ray.cluster_resources().get(kind, 0)))
         if workers < 1:
             raise HSMError(f"--ray: the cluster has no {kind}; choose another --device.")

@@ -1,7 +1,9 @@
-"""Half precision: bfloat16 where the machine computes it natively, float16 where matrices only wait to be used."""
+"""Where and how precisely to compute: bfloat16 where the machine has it, float16 where matrices wait to be used."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import time
 from functools import cache
 from typing import Literal
@@ -55,6 +57,25 @@ def _product_s(dtype: torch.dtype) -> float:
         torch.mm(a, b)
         seconds.append(time.perf_counter() - begin)
     return min(seconds)
+
+
+def chosen_device(device: str) -> torch.device:
+    """A device by torch's name, the fastest that is there for "auto"; `HSMError` for one that is not."""
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise HSMError(f'device: got {device!r}, which is not to be had here ({error}); try "auto".') from error
+    return chosen
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """`--device`, and the variable of the environment that stands in for it."""
+    told = "auto, cpu, cuda or mps; by default HSM_DEVICE of the environment, or auto: the fastest there is"
+    parser.add_argument("--device", default=os.environ.get("HSM_DEVICE") or "auto", help=told)
 
 
 def chosen_precision(precision: str, device: torch.device) -> Precision:

@@ -10,6 +10,7 @@ the first.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -42,7 +43,7 @@ from hsm.instruction.language_model import LanguageModelParser, with_language_mo
 from hsm.instruction.neural import NeuralParser
 from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
 from hsm.native_rate import filtered
-from hsm.precision import chosen_precision, widen_at_use
+from hsm.precision import chosen_device, chosen_precision, widen_at_use
 from hsm.progress import Progress, Stopwatch
 from hsm.reading import Recording, open_sound, scan
 from hsm.records import Audio, Depth, Instruction, Renderer, Separation, SeparationOptions
@@ -54,7 +55,11 @@ from hsm.writing import FORMATS, LOUDER, sound_writers
 
 WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}  # on a CPU four of them gain no more than two, and take more memory
 SELDOM_USED = ("audiomae", "q_audio", "global_separator", "local_separator")  # networks that a window asks but once
+LOUDEST = 1e12  # as integers of 32 bits read as numbers are; the square of much more is infinite
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
+
+if hasattr(os, "register_at_fork"):  # a child has none of OpenMP's threads, and would wait for them for ever
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class EncodedWindows(NamedTuple):
@@ -221,8 +226,10 @@ def depth_for(recording: Recording, depth: Depth, ending: str) -> str:
     return recording.depth if recording.depth in FORMATS.get(ending, (recording.depth,)) else "PCM_24"
 
 
-def refuse_silence(peak: float, duration_s: float, name: str = "mixture") -> None:
-    """Raise `HSMError` that names the sound where its largest sample is too small to be heard."""
+def check_peak(peak: float, duration_s: float, name: str = "mixture") -> None:
+    """Raise `HSMError` that names the sound where its largest sample is too small or too large to be worked on."""
+    if peak > LOUDEST:
+        raise HSMError(f"{name}: its largest sample is {peak:.3g}; wanted full scale at 1, at most {LOUDEST:.0e}.")
     if peak < SILENCE_PEAK:
         raise HSMError(
             f"{name}: all {duration_s:.2f} s are silent (below {20 * np.log10(SILENCE_PEAK):.0f} dBFS); "
@@ -275,6 +282,11 @@ class HSM:
         self.windows_at_once = WINDOWS_AT_ONCE.get(model.device.type, 1)
 
     @property
+    def computing(self) -> str:
+        """Where and how it computes, such as "cuda in bfloat16"."""
+        return f"{self.model.device} in {self.model.precision}"
+
+    @property
     def config(self) -> Config:
         """Sizes of the networks."""
         return self.model.config
@@ -282,7 +294,7 @@ class HSM:
     @staticmethod
     def load(
         weights: str | Path | None = None,
-        device: str = "cpu",
+        device: str = "auto",
         language_model: str = "",
         language_model_url: str = "",
         codec: str = "",
@@ -293,7 +305,7 @@ class HSM:
 
         Args:
             weights: a weight folder; the bundled one where not given.
-            device: as torch names it, such as "cpu" or "cuda".
+            device: "auto" for the fastest there is, or as torch names it, such as "cpu" or "cuda".
             language_model: reads the instructions, see `hsm.instruction.language_model`; the offline
                 parser where not given.
             language_model_url: of the endpoint that serves it; loaded by name or path where not given.
@@ -309,11 +321,7 @@ class HSM:
         Raises:
             HSMError: a missing, damaged or unfitting weight file, or a device or precision that is not there.
         """
-        try:
-            chosen = torch.device(device)
-            torch.empty(0, device=chosen)
-        except (RuntimeError, AssertionError) as error:
-            raise HSMError(f'device: got {device!r}, which is not to be had here ({error}); try "cpu".') from error
+        chosen = chosen_device(device)
         computing = chosen_precision(precision, chosen)
         narrow = SELDOM_USED if chosen.type == "cpu" and computing == "float32" else ()
         folder = WeightFolder.open(weights if weights is not None else BUNDLED)
@@ -339,10 +347,10 @@ class HSM:
             modules["presence"].names = tuple(json.loads(names))  # type: ignore[assignment]
         if codec:
             modules["codec"] = fetch("codec")  # what does not fit is told at once
-        text = load_text_encoder(config.text)
+        text = load_text_encoder(config.text, folder.manifest.get("text_encoder", {}).get("sha256", ""))
         parser: Parser = OfflineParser(NeuralParser(modules["instruction"], text))  # type: ignore[arg-type]
         if language_model:
-            parser = with_language_model(parser, language_model, language_model_url, device)
+            parser = with_language_model(parser, language_model, language_model_url, str(chosen))
         model = Model(config, modules, text, chosen, computing, compiler, fetch)
         return HSM(model, parser, FeatureBank.load(folder), folder.manifest["files"], missing)
 
@@ -388,7 +396,7 @@ class HSM:
         Raises:
             HSMError: silence.
         """
-        refuse_silence(float(np.abs(audio.samples).max()), audio.duration_s)
+        check_peak(float(np.abs(audio.samples).max()), audio.duration_s)
         watch, source = Stopwatch(progress), Source.of(audio)
         batches = tuple(self.encode_windows(source, watch))
         return EncodedMixture(audio, batches, source.columns, watch.timings_s)
@@ -652,7 +660,7 @@ class HSM:
         extent = scan(recording)
         source = Source.of_file(recording, extent.length_samples)
         duration_s = source.length_samples / source.rate_hz
-        refuse_silence(extent.peak, duration_s, Path(path).name)
+        check_peak(extent.peak, duration_s, Path(path).name)
         self.check_renderer(options)
         watch, begin = Stopwatch(), time.perf_counter()
         with watch.stage("parse"):

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import importlib
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
-from hsm.bert import Bert
 from hsm.errors import HSMError
 from hsm.records import Operation
+from hsm.weights import sha256, without_weights
 
 PACKAGED = ("minilm", "tiny")
+BERT_NAMES = {
+    "self_attn.out_proj": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "linear1": "intermediate.dense",
+    "linear2": "output.dense",
+    "norm2": "output.LayerNorm",
+}
 TASK_WORDS: dict[Operation, str] = {"extract": "extraction", "remove": "removal"}
 
 
@@ -28,6 +37,71 @@ class TextConfig:
     encoder: str = "minilm"
     width: int = 384
     max_tokens: int = 64
+
+
+class Bert(nn.Module):
+    """BERT of torch's own layers, which need none of the seconds that importing transformers takes."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        width, epsilon = config["hidden_size"], config["layer_norm_eps"]
+        self.word_embeddings = nn.Embedding(config["vocab_size"], width)
+        self.position_embeddings = nn.Embedding(config["max_position_embeddings"], width)
+        self.token_type_embeddings = nn.Embedding(config["type_vocab_size"], width)
+        self.norm = nn.LayerNorm(width, epsilon)
+        sizes = width, config["num_attention_heads"], config["intermediate_size"], 0.0, "gelu", epsilon
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(*sizes, batch_first=True) for _ in range(config["num_hidden_layers"])
+        )
+
+    @staticmethod
+    def load(folder: Path, checksum: str = "") -> Bert:
+        """A folder of transformers; `HSMError` where the weights have another checksum than the one given."""
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        found = config.get("model_type"), config.get("hidden_act")
+        if found != ("bert", "gelu"):
+            raise ValueError(f"{folder}: got a model of the type and activation {found}, wanted ('bert', 'gelu')")
+        file = folder / "model.safetensors"
+        if checksum and sha256(file) != checksum:
+            raise HSMError(
+                f"text encoder: {file} is not the one that these weights were trained with; install it again."
+            )
+        stored = {key: value.float() for key, value in load_file(file).items()}
+
+        def joined(layer: str, part: str) -> Tensor:
+            return torch.cat([stored[f"{layer}.attention.self.{name}.{part}"] for name in ("query", "key", "value")])
+
+        theirs = {"norm": "LayerNorm"}
+        names = ("word_embeddings", "position_embeddings", "token_type_embeddings", "norm")
+        state = {
+            f"{name}.{part}": stored[f"embeddings.{theirs.get(name, name)}.{part}"]
+            for name in names
+            for part in (("weight", "bias") if name == "norm" else ("weight",))
+        }
+        for i in range(config["num_hidden_layers"]):
+            layer = f"encoder.layer.{i}"
+            for part in ("weight", "bias"):
+                state[f"layers.{i}.self_attn.in_proj_{part}"] = joined(layer, part)
+                for ours, name in BERT_NAMES.items():
+                    state[f"layers.{i}.{ours}.{part}"] = stored[f"{layer}.{name}.{part}"]
+        with without_weights():
+            module = Bert(config)
+        module.load_state_dict(state, assign=True)
+        return module
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Those of the words, as transformers calls it."""
+        return self.word_embeddings
+
+    def forward(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """Tokens (B, L) and their mask, True where one stands, to the embeddings and each layer's output (B, L, W)."""
+        place = torch.arange(ids.shape[1], device=ids.device)
+        embedded = self.word_embeddings(ids) + self.position_embeddings(place) + self.token_type_embeddings.weight[0]
+        hidden = [self.norm(embedded)]  # (B, L, W)
+        padding = None if bool(mask.all()) else ~mask
+        for layer in self.layers:
+            hidden.append(layer(hidden[-1], src_key_padding_mask=padding))
+        return hidden
 
 
 class TextFeatures(NamedTuple):
@@ -143,10 +217,11 @@ def _packaged_minilm() -> str:
     return str(package.get_model_path())
 
 
-def load_text_encoder(config: TextConfig) -> TextEncoder:
+def load_text_encoder(config: TextConfig, checksum: str = "") -> TextEncoder:
     """Load the encoder that a configuration names.
 
     Args:
+        checksum: sha256 that the packaged encoder's weights must have; any where empty.
         config: "minilm" is the packaged all-MiniLM-L6-v2, "tiny" a random encoder for tests with the
             same tokenizer; anything else is a name or folder of transformers (T5 through its encoder), which is
             imported only then: that takes seconds.
@@ -160,7 +235,11 @@ def load_text_encoder(config: TextConfig) -> TextEncoder:
     if config.encoder in PACKAGED:
         folder = Path(_packaged_minilm())
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        module = Bert.load(folder) if config.encoder == "minilm" else _random(tokenizer.get_vocab_size(), config.width)
+        module = (
+            Bert.load(folder, checksum)
+            if config.encoder == "minilm"
+            else _random(tokenizer.get_vocab_size(), config.width)
+        )
         encoder = TextEncoder(module, tokenizer, config.max_tokens)
     else:
         encoder = _of_transformers(config.encoder, config.max_tokens)
@@ -174,9 +253,11 @@ def load_text_encoder(config: TextConfig) -> TextEncoder:
 
 def _random(words: int, width: int) -> Bert:
     """A small encoder with the same random weights every time."""
+    sizes = {"hidden_size": width, "num_attention_heads": 2, "intermediate_size": 2 * width, "num_hidden_layers": 1}
+    fixed = {"vocab_size": words, "max_position_embeddings": 512, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = Bert(words, width, layers=1, heads=2, inner=2 * width)
+        module = Bert(sizes | fixed)
         for name, parameter in module.named_parameters():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=0.02)

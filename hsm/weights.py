@@ -20,7 +20,16 @@ from torch.overrides import TorchFunctionMode
 from hsm.errors import HSMError
 
 MANIFEST = "manifest.json"
-BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+
+
+def bundled(name: str) -> Path:
+    """A folder beside the package: NAME in a checkout, hsm_NAME where it was installed (see setup.py)."""
+    root = Path(__file__).resolve().parent.parent
+    installed = root / f"hsm_{name}"
+    return installed if installed.is_dir() else root / name
+
+
+BUNDLED = bundled("weights")
 
 
 def sha256(path: Path) -> str:
@@ -83,8 +92,10 @@ class WeightFolder:
             raise HSMError(f"weights: there is no {file}; wanted a folder with {MANIFEST} and safetensors files.")
         try:
             manifest = json.loads(file.read_text())
-            manifest["config"], manifest["files"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            texts = [entry[key] for entry in manifest["files"].values() for key in ("file", "sha256")]
+            if not isinstance(manifest["config"], dict) or not all(isinstance(text, str) for text in texts):
+                raise TypeError("config must be an object, file and sha256 of every entry text")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HSMError(f"weights: {file} is damaged ({error!r}); fetch the folder again.") from error
         return WeightFolder(path, manifest)
 
@@ -112,12 +123,15 @@ class WeightFolder:
                 "the file is damaged or of another version, fetch it again."
             )
         try:
-            return {
+            state = {
                 key: value.clone() if half or not value.is_floating_point() else value.float()
                 for key, value in load_file(path).items()  # maps the file, which may be replaced later
             }
         except SafetensorError as error:
             raise HSMError(f"weights: {path} is not a safetensors file ({error}); fetch it again.") from error
+        if not all(bool(value.isfinite().all()) for value in state.values()):
+            raise HSMError(f"weights: {path} holds values that are no numbers (NaN or infinity); fetch it again.")
+        return state
 
     def load_into(self, name: str, module: nn.Module, half: bool = False) -> None:
         """Load one file into a network, strictly; see `without_weights`.

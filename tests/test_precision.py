@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ import torch
 from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, SeparationOptions, precision
+from hsm.instruction import OfflineParser
 from hsm.networks.layers import TransformerBlock
 from hsm.precision import (
+    add_device_option,
     best_precision,
+    chosen_device,
     chosen_precision,
     has_bfloat16,
     mixed_precision,
@@ -112,3 +116,38 @@ def test_compiled_networks_separate_alike(tmp_path: Path, make_sound: Callable[.
         for name in ("", "aot_eager")
     )
     np.testing.assert_allclose(compiled.mask, plain.mask, atol=1e-5)
+
+
+def test_the_parser_reads_what_no_rule_does_in_bfloat16_too(tmp_path: Path) -> None:
+    def outcome(parser: OfflineParser) -> tuple[str, ...]:
+        try:
+            found = parser.parse("I hate that siren")
+        except HSMError as error:  # a network of random weights may find nothing
+            return (str(error),)
+        return found.operation, found.description, found.parser
+
+    folder = save_tiny(tmp_path)
+    single, half = (outcome(HSM.load(folder, precision=name).parser) for name in ("float32", "bfloat16"))  # type: ignore[arg-type]
+    assert half == single
+
+
+def test_the_fastest_device_is_chosen_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert chosen_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert chosen_device("auto").type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert chosen_device("auto").type == "cpu"
+
+
+def test_the_device_comes_from_the_command_line_else_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def device(*arguments: str) -> str:
+        parser = argparse.ArgumentParser()
+        add_device_option(parser)
+        return str(parser.parse_args(arguments).device)
+
+    monkeypatch.delenv("HSM_DEVICE", raising=False)
+    assert device() == "auto"
+    monkeypatch.setenv("HSM_DEVICE", "cuda")
+    assert (device(), device("--device", "cpu")) == ("cuda", "cpu")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +170,32 @@ def test_a_mixture_encoded_to_once_separates_like_the_mixture_itself(tiny_model:
 def test_silence_is_refused_with_its_length(tiny_model: HSM) -> None:
     with pytest.raises(HSMError, match=r"2\.00 s are silent"):
         tiny_model.separate(Audio(np.zeros(32_000), 16_000), ASKED)
+
+
+def test_samples_too_large_to_be_squared_are_refused_in_memory_and_on_disk(tiny_model: HSM, tmp_path: Path) -> None:
+    mixture = Audio(np.full(16_000, 1e38), 16_000)
+    with pytest.raises(HSMError, match=r"largest sample is 1e\+38; wanted full scale at 1"):
+        tiny_model.separate(mixture, ASKED)
+    with pytest.raises(HSMError, match=r"a\.wav: its largest sample is 1e\+38"):
+        tiny_model.separate_file(mixture.save(tmp_path / "a.wav"), ASKED, tmp_path / "t.wav", tmp_path / "r.wav")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_process_that_was_forked_after_a_separation_separates_too() -> None:
+    code = """
+import os, numpy as np, torch
+from hsm import HSM, Audio
+torch.set_num_threads(2)
+model, sound = HSM.tiny(), Audio(np.random.default_rng(0).standard_normal(48_000), 16_000)
+model.separate(sound, "extract the dog")
+child = os.fork()
+if child == 0:
+    model.separate(sound, "extract the dog")
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "7"
 
 
 def test_a_pause_of_digital_silence_does_no_harm(tiny_model: HSM, make_sound: MakeSound) -> None:

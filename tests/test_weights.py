@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from hsm import HSM, Audio, HSMError
@@ -122,6 +124,26 @@ def test_a_missing_or_damaged_manifest_is_named(tmp_path: Path) -> None:
         (tmp_path / MANIFEST).write_text(text)
         with pytest.raises(HSMError, match=r"manifest\.json is damaged"):
             WeightFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize("entry", [{"file": "net.safetensors"}, {"file": "net.safetensors", "sha256": 5}, [], "net"])
+def test_a_manifest_with_no_checksum_or_of_another_type_is_named(tmp_path: Path, entry: Any) -> None:
+    save(tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    manifest["files"]["net"] = entry
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(HSMError, match=r"manifest\.json is damaged"):
+        WeightFolder.open(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    save_file({"weight": torch.full((2, 3), torch.nan), "bias": torch.zeros(2)}, path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    manifest["files"]["net"]["sha256"] = sha256(path)
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(HSMError, match=r"net\.safetensors holds values that are no numbers"):
+        WeightFolder.open(tmp_path).state("net")
 
 
 def test_text_travels_inside_a_file(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import threading
 import time
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -30,8 +29,9 @@ from hsm.page.requests import (
 )
 from hsm.page.texts import empty_report, stage_report
 from hsm.progress import STAGES, TICK_S
+from hsm.weights import bundled
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = bundled("assets")
 MOST_WAITING = 40
 MOST_LIVE = 2
 LIVE_S = 600  # a visitor's live listening ends after this time

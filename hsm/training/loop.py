@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
@@ -134,7 +133,7 @@ class Run:
         path = self.folder / CHECKPOINT
         if not path.exists():
             raise HSMError(f"--resume: there is no {path}; start without --resume first.")
-        saved = torch.load(path, map_location="cpu", weights_only=False)  # our own file, with generator states
+        saved = torch.load(path, map_location="cpu", weights_only=True)
         if saved["stage"] != self.stage.name:
             raise HSMError(f"{path}: holds stage {saved['stage']!r}, wanted {self.stage.name!r}.")
         for key, module in self.stage.trains.items():
@@ -146,7 +145,6 @@ class Run:
         for name, generator in self.stage.random_state.items():
             generator.bit_generator.state = saved["random_state"][name]
         torch.set_rng_state(saved["torch_rng"])
-        np.random.set_state(saved["numpy_rng"])
         self.step, self.elapsed_s = saved["step"], saved["elapsed_s"]
 
     def save(self) -> None:
@@ -162,7 +160,6 @@ class Run:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "random_state": {name: g.bit_generator.state for name, g in self.stage.random_state.items()},
             "torch_rng": torch.get_rng_state(),
-            "numpy_rng": np.random.get_state(),
         }
         part = self.folder / (CHECKPOINT + ".part")
         torch.save(state, part)

@@ -521,10 +521,10 @@ def test_the_page_starts_with_the_language_model_it_is_told_and_shows_when_that_
     monkeypatch: pytest.MonkeyPatch, sound: str
 ) -> None:
     started: list[Any] = []
-    monkeypatch.setattr(HSM, "load", staticmethod(lambda *given: started.append(given)))
+    monkeypatch.setattr(HSM, "load", staticmethod(lambda *given: started.append(given) or MagicMock()))
     monkeypatch.setattr(app, "build_app", lambda *_: MagicMock())
     app.main(["--language-model", "m", "--language-model-url", "http://127.0.0.1:9"])
-    assert started == [(None, "cpu", "m", "http://127.0.0.1:9")]
+    assert started == [(None, "auto", "m", "http://127.0.0.1:9")]
 
     model = HSM.tiny()
     model.parser = with_language_model(model.parser, "m", "http://127.0.0.1:9")
