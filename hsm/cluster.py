@@ -17,9 +17,8 @@ from typing import Any
 
 import torch
 
-from hsm.bulk import job_line, load_model
+from hsm.batch import Job, job_line, load_model
 from hsm.errors import HSMError
-from hsm.jobs import Job
 
 MOST_BLOCKS = 10_000  # of the list of jobs; up to so many jobs are handed out one by one
 

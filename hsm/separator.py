@@ -631,6 +631,7 @@ class HSM:
         options: SeparationOptions | None = None,
         progress: Callable[[FileProgress], None] | None = None,
         depth: Depth = "same",
+        track: int = 0,
     ) -> FileSeparation:
         """Separate a file of any length; memory does not grow with it.
 
@@ -644,6 +645,7 @@ class HSM:
             options: choices of this call.
             progress: called after every window; an exception it raises stops the work.
             depth: bit depth of the outputs; "same" keeps the input's, see `depth_for`.
+            track: which of its sound tracks, see `hsm.reading.open_sound`.
 
         Returns:
             What was written. Rate, channels and length are the input's to the sample. Until both files are
@@ -655,7 +657,7 @@ class HSM:
         """
         options = options or SeparationOptions()
         target_path, residual_path = Path(target_path), Path(residual_path)
-        recording = open_sound(path)
+        recording = open_sound(path, track)
         chosen = depth_for(recording, depth, target_path.suffix.lower())
         extent = scan(recording)
         source = Source.of_file(recording, extent.length_samples)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,6 +46,54 @@ def parts_of(path: Path) -> list[Path]:
 
 def _part_stem(path: Path) -> str:
     return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
+
+
+def short_name(name: str, most_bytes: int) -> str:
+    """A part of a file's name in so many bytes; of a longer one the beginning, and letters of its hash."""
+    coded = os.fsencode(name)
+    if len(coded) <= most_bytes:
+        return name
+    mark = f"~{hashlib.sha256(coded).hexdigest()[:6]}"
+    return coded[: most_bytes - len(mark)].decode("utf-8", "ignore") + mark
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within it no other process can hold the lock of the same path; a process that dies gives it back.
+
+    Raises:
+        HSMError: another one holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{_part_stem(path)}lock")
+    while True:
+        held = os.open(lock, os.O_RDWR | os.O_CREAT)
+        try:
+            _lock(held)
+            if lock.exists() and os.path.samestat(os.fstat(held), lock.stat()):
+                break  # and not one that its last holder removed meanwhile
+        except OSError as error:
+            os.close(held)
+            raise HSMError(f"{path.name}: another process is writing this now; wait until it is done.") from error
+        os.close(held)
+    try:
+        yield
+    finally:
+        if os.name == "posix":  # elsewhere an open file cannot be removed
+            lock.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _lock(file: int) -> None:
+    """Lock an open file or raise `OSError`."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class _Sink:

@@ -179,3 +179,15 @@ def test_a_source_is_never_overwritten_and_no_file_is_named_twice(tmp_path: Path
         ):
             pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "link.wav"]
+
+
+def test_two_writers_of_one_file_never_mix_and_one_that_ends_early_leaves_the_other_alone(tmp_path: Path) -> None:
+    one, other = (SoundWriter(tmp_path / "a.wav", RATE_HZ, 1, "FLOAT", 20) for _ in range(2))
+    for _ in range(2):
+        one.write(np.full((1, 10), 0.1, np.float32))
+        other.write(np.full((1, 10), 0.2, np.float32))
+    with pytest.raises(RuntimeError), one:
+        raise RuntimeError
+    other.finish()
+    assert np.array_equal(Audio.load(tmp_path / "a.wav").samples, np.full((1, 20), 0.2, np.float32))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]

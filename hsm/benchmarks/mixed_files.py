@@ -70,11 +70,6 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def _broken_flac(path: Path) -> None:
-    _plain(path, 16_000, 1, 5.0, "FLAC", "PCM_16")
-    _cut(path)
-
-
 def _broken_m4a(path: Path) -> None:
     _coded(path, 44_100, 2, 2.0, "aac", False)
     _cut(path)
@@ -88,7 +83,6 @@ BROKEN: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("no_samples.wav", lambda path: soundfile.write(path, np.zeros(0), 16_000)),
     ("silent.flac", lambda path: soundfile.write(path, np.zeros(8_000), 16_000)),
     ("nan.wav", lambda path: soundfile.write(path, np.array([0.1, np.nan] * 4_000), 16_000, "FLOAT")),
-    ("cut.flac", _broken_flac),
     ("cut.m4a", _broken_m4a),
     ("no_sound.mp4", lambda path: _coded(path, 44_100, 2, 1.0, "", True)),
 )

@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 from gradio.utils import get_upload_folder
 
 from hsm.reading import open_sound, scan
-from hsm.writing import FLAC_CHANNELS, SoundWriter
+from hsm.writing import FLAC_CHANNELS, SoundWriter, short_name
 
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
 REQUEST = "request-"
@@ -49,7 +49,7 @@ def served(path: Path) -> str:
 def sound_paths(folder: Path, upload: str, names: Sequence[str]) -> list[Path]:
     """Where the sounds of a request go."""
     parts = [re.sub(r"\W+", "_", name).strip("_")[:40] for name in names]
-    return [folder / f"{Path(upload).stem[:60]}_{part}.wav" for part in parts]
+    return [folder / f"{short_name(Path(upload).stem, 150)}_{short_name(part, 60)}.wav" for part in parts]
 
 
 SMALL = {".json", ".csv"}  # worth compressing; pictures and FLAC are compressed already
