@@ -74,10 +74,6 @@ class WindowFeatures(NamedTuple):
     energy: Tensor  # (B, T, F) sums to 1
     tags: Tensor  # (B, V) log-odds that the sounds of the tagger's vocabulary are there
 
-    def window(self, i: int) -> WindowFeatures:
-        """One window of the batch, B = 1."""
-        return WindowFeatures(*(part[i : i + 1] for part in self))
-
 
 class Query(NamedTuple):
     """An instruction as the networks take it."""
@@ -275,12 +271,11 @@ class Model:
             logits = self.run(self.mask_decoder, mixture.frames, sentence, task, guidance)  # (B, T, F)
             competitors = [""] * size
             if suppress:
-                decided = [self._suppress(one, mixture.window(i), query) for i, one in enumerate(logits)]
-                logits, competitors = torch.stack([one for one, _ in decided]), [name for _, name in decided]
+                logits, competitors = self._suppress(logits, mixture, query)
         return ModelOutput(logits.sigmoid(), whole, local, found.layers, competitors)
 
-    def _suppress(self, logits: Tensor, mixture: WindowFeatures, query: Query) -> tuple[Tensor, str]:
-        """Log-odds (T, F) of a window's target, less a part of its strongest other sound's; and that one's name.
+    def _suppress(self, logits: Tensor, mixture: WindowFeatures, query: Query) -> tuple[Tensor, list[str]]:
+        """Log-odds (B, T, F) of the target, less a part of its strongest competitor's; and those ones' names.
 
         Departure: the paper asks once. Of two sounds each tells something about the other.
         """
@@ -288,10 +283,10 @@ class Model:
 
         def ask(frames: Tensor, sentences: Tensor) -> Tensor:
             task = torch.zeros(len(sentences), dtype=torch.long, device=self.device)
-            return self.run(self.mask_decoder, frames.expand(len(sentences), -1, -1), sentences, task, None)
+            return self.run(self.mask_decoder, frames, sentences, task, None)
 
-        found, competitor = suppress_competitor(ask, self.tagger.vocabulary, mixture, query.named, side * logits[None])
-        return side * found[0], "" if competitor is None else self.tagger.names[competitor]
+        found, numbers = suppress_competitor(ask, self.tagger.vocabulary, mixture, query.named, side * logits)
+        return side * found, ["" if number < 0 else self.tagger.names[number] for number in numbers.tolist()]
 
     def start_generation(self, seed: int, temperature: float, top_k: int) -> Generation:
         """Before the first window of a sound that is drawn anew; the same seed gives the same sound."""
@@ -319,43 +314,54 @@ def suppress_competitor(
     mixture: WindowFeatures,
     named: Tensor,
     logits: Tensor,
-) -> tuple[Tensor, int | None]:
+) -> tuple[Tensor, Tensor]:
     """Log-odds of the described sound, less a part of its strongest competitor's.
 
-    It counts the less, the more of the mixture is neither: then a third sound is there.
+    It counts the less, the more of the mixture is neither: then a third sound is there. Nothing on the way is
+    waited for by the host, but on a CPU, where windows without the described sound are left out.
 
     Args:
-        ask: gives the log-odds (K, T, F) of descriptions (K, W) in frames (1, T, C), text alone.
+        ask: gives the log-odds (N, T, F) of descriptions (N, W) in frames (N, T, C), text alone.
         vocabulary: (V, W) sentence embeddings of the names that may be asked for.
-        mixture: one window's features.
+        mixture: windows' features.
         named: (N, W) sentence embeddings of all that the instruction names; nothing like it is asked for.
-        logits: (1, T, F) log-odds of the described sound's mask.
+        logits: (B, T, F) log-odds of the described sound's mask.
 
     Returns:
-        (1, T, F), and which name of the vocabulary was asked for, if any.
+        (B, T, F), and (B,) which name of the vocabulary was asked for, -1 for none.
     """
-    mask, energy, tags = logits[0].sigmoid(), mixture.energy[0], mixture.tags[0]
-    share = float((mask.square() * energy).sum())
-    clear = min(1.0, max(0.0, (share - FAINT) / (CLEAR - FAINT)))
-    allowed = (vocabulary @ named.t() <= ALIKE).all(1).nonzero()[:, 0]
-    if clear == 0.0 or len(allowed) == 0:
-        return logits, None
-    names = allowed[tags[allowed].argsort(descending=True)[:CANDIDATES]]
-    candidates = vocabulary[names]  # (K, W)
-    first = _most_doubtful(mask, energy)
-    excerpt = slice(first, first + EXCERPT_FRAMES)
-    others = ask(mixture.frames[:, excerpt], candidates).sigmoid()  # (K, frames, F)
-    claims = ((others * (1 - mask[excerpt])).square() * energy[excerpt]).sum((1, 2))  # (K,)
-    strongest = int(claims.argmax())
-    other = ask(mixture.frames, candidates[strongest : strongest + 1])  # (1, T, F)
-    neither = float(((1 - mask - other[0].sigmoid()).clamp_min(0) * energy).sum())
-    weight = COMPETITOR_WEIGHT * clear * max(0.0, 1 - neither / UNEXPLAINED)
-    return (1 - weight) * logits - weight * other, int(names[strongest]) if weight else None
+    mask = logits.sigmoid()  # (B, T, F)
+    share = (mask.square() * mixture.energy).sum((1, 2))  # (B,)
+    clear = ((share - FAINT) / (CLEAR - FAINT)).clamp(0, 1)
+    if logits.device.type == "cpu" and not clear.all():
+        found, numbers = logits.clone(), torch.full((len(logits),), -1)
+        some = clear.nonzero()[:, 0]
+        if len(some):
+            part = WindowFeatures(*(values[some] for values in mixture))
+            found[some], numbers[some] = suppress_competitor(ask, vocabulary, part, named, logits[some])
+        return found, numbers
+    allowed = (vocabulary @ named.t() <= ALIKE).all(1)  # (V,)
+    count = min(CANDIDATES, len(allowed))
+    tags, names = mixture.tags.masked_fill(~allowed, -torch.inf).topk(count)  # (B, K)
+    length = min(EXCERPT_FRAMES, mask.shape[1])
+    rows = _most_doubtful(mask, mixture.energy, length)[:, None] + torch.arange(length, device=mask.device)  # (B, E)
+
+    def excerpt(values: Tensor) -> Tensor:
+        return values.gather(1, rows[:, :, None].expand(-1, -1, values.shape[2]))
+
+    frames = excerpt(mixture.frames).repeat_interleave(count, 0)  # (B K, E, C)
+    others = rearrange(ask(frames, vocabulary[names.flatten()]).sigmoid(), "(b k) e f -> b k e f", k=count)
+    rest, energy = (1 - excerpt(mask))[:, None], excerpt(mixture.energy)[:, None]  # (B, 1, E, F)
+    claims = ((others * rest).square() * energy).sum((2, 3)).masked_fill(tags == -torch.inf, -1)  # (B, K)
+    strongest = names.gather(1, claims.argmax(1, keepdim=True))[:, 0]  # (B,)
+    other = ask(mixture.frames, vocabulary[strongest])  # (B, T, F)
+    neither = ((1 - mask - other.sigmoid()).clamp_min(0) * mixture.energy).sum((1, 2))  # (B,)
+    weight = COMPETITOR_WEIGHT * clear * (1 - neither / UNEXPLAINED).clamp_min(0) * allowed.any()
+    found = (1 - weight)[:, None, None] * logits - weight[:, None, None] * other
+    return found, torch.where(weight > 0, strongest, -1)
 
 
-def _most_doubtful(mask: Tensor, energy: Tensor) -> int:
-    """First frame of the excerpt where most energy is in doubt."""
-    doubt = (mask * (1 - mask) * energy).sum(1)  # (T,)
-    if len(doubt) <= EXCERPT_FRAMES:
-        return 0
-    return int(doubt.unfold(0, EXCERPT_FRAMES, 1).sum(1).argmax())
+def _most_doubtful(mask: Tensor, energy: Tensor, length: int) -> Tensor:
+    """First frames (B,) of the excerpts of a length where most energy is in doubt."""
+    doubt = (mask * (1 - mask) * energy).sum(2)  # (B, T)
+    return doubt.unfold(1, length, 1).sum(2).argmax(1)

@@ -17,7 +17,11 @@ TOP_BINS = 32  # above 8 kHz the mask goes on with the mean of the highest 500 H
 
 
 def filtered(
-    pieces: Iterable[Tensor], masks: Iterable[Tensor], rate_hz: int, length_samples: int
+    pieces: Iterable[Tensor],
+    masks: Iterable[Tensor],
+    rate_hz: int,
+    length_samples: int,
+    device: torch.device | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Filter a stream of sound with a stream of mask frames, each pulled when it is needed.
 
@@ -30,6 +34,7 @@ def filtered(
             they reach over the whole sound. Complex ones turn the phase too.
         rate_hz: rate of the sound.
         length_samples: its length.
+        device: where to filter; the CPU where not given.
 
     Yields:
         Block by block the mixture and its filtered sound, (channels, n) both.
@@ -37,7 +42,7 @@ def filtered(
     scale = rate_hz / RATE_HZ
     n_fft = 2 * next_fast_len(max(8, round(STFT_FFT * scale / 2)))  # without large prime factors
     hop = n_fft // 2
-    bins = torch.arange(n_fft // 2 + 1) * (rate_hz / n_fft) / (RATE_HZ / STFT_FFT)
+    bins = torch.arange(n_fft // 2 + 1, device=device) * (rate_hz / n_fft) / (RATE_HZ / STFT_FFT)
     bins = torch.where(bins > STFT_BINS - 1, torch.full_like(bins, STFT_BINS), bins)
 
     sound, mask = Stream(pieces, 1), Stream(masks, 0)
@@ -49,17 +54,18 @@ def filtered(
         left, right = max(0, begin - margin), min(length_samples, end + margin)
         # Whole hops: behind the last frame's centre the inverse would divide by a vanishing window.
         around = pad_to_multiple(sound.read(left, right), hop)  # (channels, whole hops)
+        mixture = around[:, begin - left : end - left]
         frames = torch.arange(left, left + around.shape[1] + 1, hop, dtype=torch.float64)
         frames = frames / rate_hz * RATE_HZ / STFT_HOP  # in double: hours in, float32 counts too coarsely
         first = int(frames[0])
-        rows = mask.read(first, int(frames[-1]) + 2)  # (t, F)
+        rows = mask.read(first, int(frames[-1]) + 2).to(device)  # (t, F)
         extended = torch.cat([rows, rows[:, -TOP_BINS:].mean(1, keepdim=True)], 1)  # (t, F + 1)
-        gains = interpolate(interpolate(extended, (frames - first).float(), 0), bins, 1)  # (frames, bins)
+        gains = interpolate(interpolate(extended, (frames - first).float().to(device), 0), bins, 1)  # (frames, bins)
         kept = [
             istft(stft(channel, n_fft, hop) * gains, len(channel), n_fft, hop)[begin - left : end - left]
-            for channel in around
+            for channel in around.to(device)
         ]
-        yield around[:, begin - left : end - left], torch.stack(kept)
+        yield mixture, torch.stack(kept).cpu()
 
 
 def apply_mask(audio: Audio, mask: Tensor) -> Audio:

@@ -554,7 +554,7 @@ class HSM:
             found = outputs(query)
         masks = (one.mask for one in told(found))
         blocks = (torch.from_numpy(block) for block in source.blocks())
-        for mixture, kept in filtered(blocks, masks, rate_hz, length):
+        for mixture, kept in filtered(blocks, masks, rate_hz, length, self.model.device):
             residual.write(mixture.numpy() - target.write(kept.numpy()))
 
     def separate(

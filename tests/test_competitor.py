@@ -28,6 +28,7 @@ class Answering:
         self.asked: list[tuple[int, int]] = []  # name, frames
 
     def __call__(self, heard: Tensor, sentences: Tensor) -> Tensor:
+        assert len(heard) == len(sentences)
         logits = torch.full((len(sentences), heard.shape[1], STFT_BINS), -4.0)
         for row, sentence in enumerate(sentences):
             name = int(sentence.argmax())
@@ -39,13 +40,13 @@ class Answering:
 VOCABULARY = torch.eye(3, W)  # names whose embeddings are unit vectors: 0 sounds low, 1 and 2 sound high
 
 
-def ask(described: Tensor, named: Tensor, present: Tensor) -> tuple[Tensor, int | None, Answering]:
+def ask(described: Tensor, named: Tensor, present: Tensor) -> tuple[Tensor, int, Answering]:
     renderer = Answering()
     heard = torch.zeros(1, T, TINY.mask.width)
     nothing = torch.zeros(1)
     mixture = WindowFeatures(heard, nothing, nothing, ENERGY[None], present[None])
     found, other = suppress_competitor(renderer, VOCABULARY, mixture, named, described)
-    return found, other, renderer
+    return found, int(other), renderer
 
 
 def low_and_unsure() -> Tensor:
@@ -79,26 +80,40 @@ def test_where_much_is_neither_the_other_answer_hardly_counts() -> None:
 
 def test_what_is_named_or_like_it_is_never_held_against_the_target() -> None:
     described = low_and_unsure()
-    _, _, renderer = ask(described, torch.cat([unit(1), unit(2)]), torch.zeros(3))
-    assert {name for name, _ in renderer.asked} == {0}
-    found, other, renderer = ask(described, torch.eye(3, W), torch.zeros(3))
-    assert found is described
-    assert other is None
-    assert renderer.asked == []
+    found, other, _ = ask(described, torch.eye(3, W)[:1], torch.tensor([5.0, 1.0, 2.0]))
+    assert other in (1, 2), "the likeliest name is the named sound's own"
+    assert not torch.equal(found, described)
+    found, other, _ = ask(described, torch.eye(3, W), torch.zeros(3))
+    assert torch.equal(found, described)
+    assert other == -1
+
+
+def test_windows_together_are_what_each_is_alone() -> None:
+    described = torch.cat([low_and_unsure(), torch.full((1, T, STFT_BINS), -4.0), 0.5 * low_and_unsure()])
+    frames, tags = torch.zeros(3, T, TINY.mask.width), torch.tensor([[0.0, 2.0, 1.0], [1.0, 2.0, 0.0], [0.0, 1.0, 2.0]])
+    nothing = torch.zeros(3)
+    mixture = WindowFeatures(frames, nothing, nothing, ENERGY.expand(3, -1, -1), tags)
+    found, others = suppress_competitor(Answering(), VOCABULARY, mixture, unit(5), described)
+    for i in range(3):
+        alone, other, _ = ask(described[i : i + 1], unit(5), tags[i])
+        assert torch.allclose(found[i], alone[0], atol=1e-6)
+        assert int(others[i]) == other
 
 
 def test_nothing_is_asked_where_the_described_sound_is_not_there() -> None:
     described = torch.full((1, T, STFT_BINS), -4.0)
     found, other, renderer = ask(described, unit(5), torch.zeros(3))
-    assert found is described
-    assert other is None
+    assert torch.equal(found, described)
+    assert other == -1
     assert renderer.asked == []
 
 
 def test_the_counter_question_serves_both_operations_alike(
     tiny_model: HSM, make_sound: Callable[..., Audio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "suppress_competitor", lambda *given: (given[-1] - 2.0, 1))
+    monkeypatch.setattr(
+        model, "suppress_competitor", lambda *given: (given[-1] - 2.0, torch.ones(len(given[-1]), dtype=torch.long))
+    )
     sound = make_sound(3.0)
     name = tiny_model.model.tagger.names[1]
     assert tiny_model.separate(sound, "extract the dog").competing_sounds == (name,), (

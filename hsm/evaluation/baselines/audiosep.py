@@ -22,7 +22,7 @@ from hsm.features import FRAMES_PER_COLUMN, RATE_HZ, STFT_BINS, STFT_FFT, STFT_H
 from hsm.model import Query
 from hsm.progress import Stopwatch
 from hsm.separator import BASELINES, HSM, WindowMask
-from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window
+from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window, batched
 
 
 @dataclass(frozen=True)
@@ -222,15 +222,17 @@ class AudioSepBaseline:
         """Masks of windows in order, cross-faded as complex numbers, which is what cross-fading waves would do."""
         network = model.model.network("audiosep")
         mask = CrossFade(columns * FRAMES_PER_COLUMN + 1, STFT_BINS, torch.complex64)
-        for window, samples in pieces:
-            ends = window.first + window.count == columns
-            with watch.stage("render", window.first / columns):
-                wave = (samples * working_gain(samples)).to(model.model.device)  # (S,)
-                gain = network(stft(wave[None]), query.sentence)[0].cpu()  # (T, F)
+        for group in batched(pieces, model.windows_at_once):
+            with watch.stage("render", group[0][0].first / columns):
+                samples = torch.stack([samples for _, samples in group])  # (B, S)
+                waves = (samples * working_gain(samples)).to(model.model.device)
+                gains = network(stft(waves), query.sentence.expand(len(group), -1)).cpu()  # (B, T, F)
+            for (window, _), gain in zip(group, gains, strict=True):
+                ends = window.first + window.count == columns
                 kept = 1 - gain if int(query.task) else gain  # "remove" is what the described sound leaves
                 mask.add(window.first_frame, kept, OVERLAP_COLUMNS * FRAMES_PER_COLUMN, window.first == 0, ends)
-            done = window.next_first(columns)
-            yield WindowMask(window, mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN))
+                done = window.next_first(columns)
+                yield WindowMask(window, mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN))
 
 
 BASELINES["audiosep"] = AudioSepBaseline()
