@@ -1,4 +1,4 @@
-"""The README's examples run as they stand."""
+"""The README's commands run as they stand, those of the other pages can be given, and what they show is there."""
 
 from __future__ import annotations
 
@@ -13,31 +13,41 @@ import pytest
 
 from hsm import Audio
 from hsm.__main__ import main as hsm_command
+from hsm.evaluation.__main__ import parser as evaluate_parser
 from hsm.weights import BUNDLED, MANIFEST
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "hsm").glob("*/README.md")), ROOT / "weights" / "README.md"]
 needs_weights = pytest.mark.skipif(not (BUNDLED / MANIFEST).exists(), reason="there are no bundled weights")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, page: str = README) -> list[str]:
     """Code blocks of one language in order."""
-    return [text for name, text in re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL) if name == language]
+    return [text for name, text in re.findall(r"```(\w*)\n(.*?)```", page, flags=re.DOTALL) if name == language]
+
+
+def commands(page: str) -> list[list[str]]:
+    """Every line of the shell that starts with `hsm`."""
+    lines = "\n".join(blocks("bash", page)).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip().startswith("hsm ")]
 
 
 @pytest.fixture
-def copy_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the example sounds, to write into."""
-    shutil.copytree(ROOT / "assets" / "examples", tmp_path / "assets" / "examples")
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two of the example sounds, to write into."""
+    examples = tmp_path / "assets" / "examples"
+    examples.mkdir(parents=True)
+    for name in ("rain_dog.flac", "clock_speech.flac"):
+        shutil.copy(ROOT / "assets" / "examples" / name, examples)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @needs_weights
-def test_the_python_example_runs_and_its_two_files_add_up_to_the_mixture(copy_of_the_checkout: Path) -> None:
-    names: dict[str, object] = {}
-    for example in blocks("python")[:2]:
-        exec(compile(example, "README.md", "exec"), names)
+def test_the_python_example_runs_and_its_two_files_add_up_to_the_mixture(checkout: Path) -> None:
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})
     mixture = Audio.load("assets/examples/rain_dog.flac")
     target, residual = Audio.load("without_dog.wav"), Audio.load("dog.wav")
     assert target.rate_hz == mixture.rate_hz
@@ -45,15 +55,36 @@ def test_the_python_example_runs_and_its_two_files_add_up_to_the_mixture(copy_of
 
 
 @needs_weights
-def test_the_shell_example_runs_and_tells_what_it_wrote(
-    copy_of_the_checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = next(b for b in blocks("bash") if b.startswith("python -m hsm separate"))
-    assert hsm_command(shlex.split(command)[3:]) == 0
-    line = json.loads(capsys.readouterr().out)
-    assert (line["operation"], line["description"]) == ("remove", "dog barking")
-    assert Path(line["target"]).is_file()
-    assert Path(line["residual"]).is_file()
+def test_every_shell_command_runs_and_tells_what_it_wrote(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = commands(README)
+    assert len(asked) == 2
+    for command in asked:
+        assert hsm_command(command[1:]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (lines[0]["operation"], lines[0]["description"]) == ("remove", "dog barking")
+    assert len(lines) == 3
+    assert all(Path(line[part]).is_file() for line in lines for part in ("target", "residual"))
+
+
+def test_the_installing_commands_name_what_is_there() -> None:
+    install = [block.strip() for block in blocks("bash") if block.startswith("pip")]
+    assert install == ["pip install -e . && python app.py", 'pip install -e ".[test]" && pytest']
+    assert (ROOT / "app.py").is_file()
+
+
+def test_the_measuring_commands_of_the_pages_can_be_given() -> None:
+    asked = [command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))]
+    measuring = [command[2:] for command in asked if command[1] == "evaluate"]
+    assert len(measuring) >= 5
+    for arguments in measuring:
+        evaluate_parser().parse_args(arguments)  # exits where it cannot
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_picture_and_link_is_there(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert re.match(r"https?://", target) or (page.parent / target).exists(), target
 
 
 def test_the_front_matter_agrees_with_the_pinned_requirements() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsm.errors import HSMError
+from hsm.evaluation.report import table
 from hsm.instruction import parse_instruction
-from hsm.readme import table
 from hsm.records import Instruction
 
 HAND_WRITTEN = Path(__file__).parent / "data" / "instructions.csv"

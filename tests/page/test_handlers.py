@@ -489,11 +489,11 @@ def test_an_assistant_finds_the_endpoints_as_tools_and_can_call_them(page: str) 
     assert "remove" in answer
 
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[2] / "hsm" / "page" / "README.md").read_text(encoding="utf-8")
 
 
 def snippet(language: str, holding: str) -> str:
-    """The README's code block with certain words."""
+    """A code block of the page about services with certain words."""
     return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL) if holding in text)
 
 

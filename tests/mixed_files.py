@@ -11,7 +11,7 @@ import av
 import numpy as np
 import soundfile
 
-from hsm.benchmarks.measuring import swelling_noise
+from hsm.benchmarks import swelling_noise
 
 # ending, libsndfile's format and subtype
 PLAIN = (

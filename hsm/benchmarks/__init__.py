@@ -1,1 +1,0 @@
-"""Speed and memory, printed and never asserted: they depend on the machine."""
