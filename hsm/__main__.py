@@ -25,7 +25,7 @@ CLOSED = 141  # and an end because nobody reads on
 MODULES = {  # what the other commands run
     "train": ("hsm.training.__main__", "train a stage"),
     "evaluate": ("hsm.evaluation.__main__", "measure a benchmark"),
-    "benchmark": ("hsm.benchmarks.__main__", "measure speed and memory on this machine"),
+    "benchmark": ("hsm.benchmarks", "measure speed and memory on this machine"),
     "demo": ("app", "serve the page"),
 }
 MOST_NAMED = 10

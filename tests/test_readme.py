@@ -80,6 +80,15 @@ def test_the_measuring_commands_of_the_pages_can_be_given() -> None:
         evaluate_parser().parse_args(arguments)  # exits where it cannot
 
 
+@pytest.mark.parametrize("command", ["separate", "train", "evaluate", "benchmark"])
+def test_the_pages_commands_are_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert any(command in words[1:2] for page in PAGES for words in commands(page.read_text(encoding="utf-8")))
+    with pytest.raises(SystemExit) as ended:
+        hsm_command([command, "--help"])
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_picture_and_link_is_there(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
