@@ -483,7 +483,7 @@ class HSM:
         """Raise `HSMError` where the weights of the chosen renderer are not there."""
         if missing := self.missing_weights(options.renderer):
             files = " and ".join(f"{name}.safetensors" for name in missing)
-            commands = ", then ".join(f"`python -m hsm.training {name}`" for name in missing)
+            commands = ", then ".join(f"`hsm train {name}`" for name in missing)
             raise HSMError(
                 f"renderer: {options.renderer!r} needs {files}, which the weight folder does not have; "
                 f"fetch or train that ({commands}), or choose the renderer 'mask'."

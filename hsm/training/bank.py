@@ -9,25 +9,19 @@ import torch
 
 from hsm.features import COLUMN_SAMPLES, RATE_HZ, pad_to_multiple, working_gain
 from hsm.networks.q_audio import QAudio
-from hsm.training.frozen import FrozenEar
-from hsm.training.stages import StageContext
+from hsm.training.frozen import FrozenLocal
+from hsm.training.stage import Stage, StageContext
 from hsm.weights import FeatureBank
 
+NEEDS = ("sound_encoder", "audiomae", "q_audio")
 CLASSES, CLIPS_PER_CLASS, EXCERPT_S = 30, 24, 5.12
 
 
 @torch.inference_mode()
 def build_bank(context: StageContext) -> FeatureBank:
-    """Global features of up to 24 training clips of each of the 30 most frequent classes.
-
-    Args:
-        context: with trained "audiomae" and "q_audio".
-
-    Returns:
-        The bank; the same seed gives the same clips.
-    """
-    ear, q_audio = FrozenEar(context), context.modules["q_audio"]
-    assert isinstance(q_audio, QAudio)
+    """Global features of up to 24 training clips of each of the 30 most frequent classes, chosen by the seed."""
+    frozen = Stage(context)
+    local_features, q_audio = FrozenLocal(frozen), frozen.freeze("q_audio", QAudio)
     clips = context.clips.clips
     train = [i for i, clip in enumerate(clips) if clip.split == "train" and len(clip.classes) == 1]
     frequent = [name for name, _ in Counter(clips[i].classes[0] for i in train).most_common(CLASSES)]
@@ -38,7 +32,7 @@ def build_bank(context: StageContext) -> FeatureBank:
         for index in rng.permutation(members)[:CLIPS_PER_CLASS]:
             wave = torch.from_numpy(context.clips.wave(int(index), 0, int(EXCERPT_S * RATE_HZ)))
             wave = pad_to_multiple(wave, COLUMN_SAMPLES).to(context.device)
-            local = ear.local((wave * working_gain(wave))[None])  # (1, P, D)
+            local = local_features((wave * working_gain(wave))[None])  # (1, P, D)
             features.append(q_audio.audio(local)[0].cpu().numpy())
             classes.append(name)
             names.append(clips[index].caption)

@@ -14,9 +14,9 @@ from stage_context import fresh_context
 from hsm.config import TINY
 from hsm.manifest import COLUMNS
 from hsm.text import load_text_encoder
-from hsm.training.captions import CaptionStore
-from hsm.training.clip_store import ClipStore
-from hsm.training.stages import StageContext
+from hsm.training.data import CaptionStore, ClipStore
+from hsm.training.mixtures import texts_of
+from hsm.training.stage import StageContext
 
 # name, classes, split, group, frequency, seconds, rate, channels
 CLIPS = (
@@ -67,13 +67,13 @@ def store(manifest: Path, cache: Path) -> ClipStore:
 
 
 @pytest.fixture(scope="session")
-def captions(store: ClipStore, cache: Path) -> CaptionStore:
-    """The text features of the clips' wordings."""
-    return CaptionStore(store.clips, lambda: load_text_encoder(TINY.text), "tiny", cache)
+def text_features(store: ClipStore, cache: Path) -> CaptionStore:
+    """The text features of the clips' captions."""
+    return CaptionStore(texts_of(store.clips), lambda: load_text_encoder(TINY.text), "tiny", cache)
 
 
 @pytest.fixture
-def make_context(store: ClipStore, captions: CaptionStore) -> Callable[[], StageContext]:
+def make_context(store: ClipStore, text_features: CaptionStore) -> Callable[[], StageContext]:
     """Fresh networks, the same ones every time."""
 
-    return lambda: fresh_context(store, captions)
+    return lambda: fresh_context(store, text_features)

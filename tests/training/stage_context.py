@@ -7,15 +7,17 @@ import torch
 from hsm.config import TINY
 from hsm.model import build_modules
 from hsm.separator import build_baselines
-from hsm.training.captions import CaptionStore
-from hsm.training.clip_store import ClipStore
-from hsm.training.stages import StageContext
+from hsm.training.data import CaptionStore, ClipStore
+from hsm.training.stage import StageContext, StageOptions
+
+BATCH, CROP_S = 6, 0.64
 
 
-def fresh_context(store: ClipStore, captions: CaptionStore) -> StageContext:
+def fresh_context(store: ClipStore, captions: CaptionStore, seed: int = 3, single: bool = False) -> StageContext:
     """Fresh networks over some clips."""
     torch.manual_seed(7)
     modules = build_modules(TINY) | build_baselines(TINY)
     for module in modules.values():
         module.eval()
-    return StageContext(TINY, store, captions, torch.device("cpu"), modules, seed=3)
+    options = StageOptions(batch=BATCH, crop_s=CROP_S, single=single)
+    return StageContext(TINY, store, captions, torch.device("cpu"), modules, seed, options)

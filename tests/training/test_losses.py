@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hsm.training.losses import FLOOR, compressed_l1, error_db
-from hsm.training.representation_stages import LABEL_SMOOTHING, contrastive
-from hsm.training.separation_stages import global_loss
+from hsm.training.losses import FLOOR, LABEL_SMOOTHING, compressed_l1, contrastive, error_db, global_loss
 
 
 def test_the_waveform_error_is_in_db_of_the_reference_with_a_floor() -> None:

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import hsm.training.stages  # noqa: F401
 from hsm.errors import HSMError
-from hsm.training.__main__ import STAGES, make_stage
-from hsm.training.loop import CHECKPOINT, AveragedWeights, Budget, Run, learning_rate_factor, make_optimisers
-from hsm.training.stages import Stage, StageContext
+from hsm.training.stage import STAGES, Stage, StageContext
+from hsm.training.trainer import CHECKPOINT, EMA, Budget, Trainer, learning_rate_factor
 
-MakeContext = Callable[[], StageContext]
-BATCH, CROP_S = 6, 0.64
+MakeContext = Callable[..., StageContext]
 FALL = {
     "audiomae": 0.2,
     "q_audio": 0.4,
@@ -31,117 +31,155 @@ FALL = {
     "decoder": 0.1,
     "audiosep": 0.005,
 }
-
-
 ADAMW_ALONE = ("presence", "audiosep")
+POOLED = ("global", "local", "joint", "presence", "decoder")
 
 
-def stage_of(make_context: MakeContext, name: str, single: bool = False) -> Stage:
-    return make_stage(name, make_context(), BATCH, CROP_S, single)
+@pytest.fixture
+def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools that are all new after a few steps."""
+    monkeypatch.setattr("hsm.training.stages.separators.POOL_MIXTURES", 4)
+    monkeypatch.setattr("hsm.training.stages.presence.POOL_MIXTURES", 7)
+    monkeypatch.setattr("hsm.training.stages.decoder.POOL_SOUNDS", 8)
 
 
-def everything(value: Any) -> list[Any]:
-    """The leaves of a checkpoint in order."""
-    if isinstance(value, dict):
-        return [leaf for key in sorted(value, key=str) for leaf in (key, *everything(value[key]))]
-    if isinstance(value, list | tuple):
-        return [leaf for item in value for leaf in everything(item)]
-    return [value]
+pytestmark = pytest.mark.usefixtures("small_pools")
 
 
-def same(a: Any, b: Any) -> bool:
-    one, two = everything(a), everything(b)
-    return len(one) == len(two) and all(
-        torch.equal(x, y) if isinstance(x, Tensor) else bool((x == y) if not hasattr(x, "all") else (x == y).all())
-        for x, y in zip(one, two, strict=True)
-    )
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_each_stage_overfits_one_batch(make_context: MakeContext, tmp_path: Path, name: str) -> None:
-    stage = stage_of(make_context, name)
-    draw, history = stage.losses, []
-    start = {key: generator.bit_generator.state for key, generator in stage.random_state.items()}
-
-    def same_batch() -> dict[str, Tensor]:
-        for key, generator in stage.random_state.items():
-            generator.bit_generator.state = start[key]
+def test_each_stage_overfits_one_batch(make_context: MakeContext, name: str) -> None:
+    stage = STAGES[name](make_context())
+    batches = [stage.draw(np.random.default_rng(i)) for i in range(stage.prefill + 1)]
+    optimisers, history = stage.optimisers(), []
+    for _ in range(32):
+        for batch in batches[:-1]:
+            stage.prepare(batch)
         torch.manual_seed(0)
-        losses = draw()
-        history.append(float(losses["loss"].detach()))
-        return losses
-
-    stage.losses = same_batch  # type: ignore[method-assign]
-    Run(stage, tmp_path, Budget(steps=32)).train()
-    assert len(history) == 32
+        loss = stage.training_step(batches[-1])["loss"]
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
+        history.append(float(loss))
     assert min(history[-3:]) < history[0] - FALL[name], history
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_changes_what_it_trains_and_nothing_else(make_context: MakeContext, tmp_path: Path, name: str) -> None:
-    stage = stage_of(make_context, name)
+    stage = STAGES[name](make_context())
     before = {
         key: {n: v.clone() for n, v in module.state_dict().items()} for key, module in stage.context.modules.items()
     }
-    Run(stage, tmp_path, Budget(steps=3)).train()
+    Trainer(stage, tmp_path, Budget(steps=3)).train()
     for key, module in stage.context.modules.items():
         assert same(before[key], module.state_dict()) != (key in stage.trains), key
-    assert set(stage.exports) <= set(stage.context.modules)
-    assert set(stage.exports) <= set(stage.trains)
+    assert set(stage.exports) == set(stage.trains) - {"caption_head"}
     assert not set(stage.needs) & set(stage.trains) or name == "joint"
 
 
-@pytest.mark.parametrize("name", ["audiomae", "q_audio", "joint", "mask", "codec", "decoder", "audiosep"])
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(
-    make_context: MakeContext, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hsm.training.frozen.POOL_STEPS", 1.5)  # some steps draw a new pool, some do not
-    budget = Budget(steps=4, save_s=0.0, report_s=0.0)
-    Run(stage_of(make_context, name), tmp_path / "whole", budget).train()
+def stop_in(stage: Stage, step: int) -> None:
+    """Lose the power in a step of a stage."""
+    train, steps = stage.training_step, iter(range(100))
 
-    stage = stage_of(make_context, name)
-    draw, steps = stage.losses, iter(range(100))
-
-    def power_cut() -> dict[str, Tensor]:
-        losses = draw()  # numbers are drawn, and lost
-        if next(steps) == 2:
+    def power_cut(batch: Any) -> dict[str, Tensor]:
+        losses = train(batch)
+        if next(steps) == step:
             raise KeyboardInterrupt
         return losses
 
-    stage.losses = power_cut  # type: ignore[method-assign]
+    stage.training_step = power_cut  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("name", "workers"), [*((name, 0) for name in STAGES), ("mask", 2), ("decoder", 2)])
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(
+    make_context: MakeContext, tmp_path: Path, name: str, workers: int
+) -> None:
+    budget = Budget(steps=4, save_s=0.0, report_s=0.0)
+    Trainer(STAGES[name](make_context()), tmp_path / "whole", budget).train()
+
+    stage = STAGES[name](make_context())
+    stop_in(stage, 2)
     with pytest.raises(KeyboardInterrupt):
-        Run(stage, tmp_path / "parts", budget).train()
+        Trainer(stage, tmp_path / "parts", budget, workers=workers).train()
     torch.manual_seed(99)
-    again = Run(stage_of(make_context, name), tmp_path / "parts", budget, resume=True)
+    again = Trainer(STAGES[name](make_context()), tmp_path / "parts", budget, resume=True)
     assert again.step == 2
     again.train()
 
-    whole, parts = (torch.load(tmp_path / d / CHECKPOINT, weights_only=False) for d in ("whole", "parts"))
-    for key in ("step", "modules", "average", "optimisers", "random_state", "torch_rng"):
-        assert same(whole[key], parts[key]), key
+    whole, parts = (torch.load(tmp_path / d / CHECKPOINT, weights_only=True) for d in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 4
+    assert same(whole["ema"], parts["ema"])
+    for key in whole["modules"]:
+        assert same(whole["modules"][key], parts["modules"][key])
+    for one, other in zip(whole["optimisers"], parts["optimisers"], strict=True):
+        for number in one["state"]:
+            assert same(*({k: torch.as_tensor(v) for k, v in o["state"][number].items()} for o in (one, other)))
     tables = [list(csv.DictReader((tmp_path / d / "metrics.csv").open())) for d in ("whole", "parts")]
     for table in tables:
         for row in table:
             del row["elapsed_s"]
     assert tables[0] == tables[1]
     assert [row["step"] for row in tables[0]] == ["1", "2", "3", "4"]
+    assert len({row["loss"] for row in tables[0]}) == 4, "no batch comes twice"
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_a_pool_holds_what_the_newest_batches_bring_each_in_its_turn(make_context: MakeContext, name: str) -> None:
+    stage: Any = STAGES[name](make_context())
+    batches = [stage.draw(np.random.default_rng(i)) for i in range(stage.prefill + 2)]
+    for batch in batches[:-1]:
+        stage.prepare(batch)
+    held = stage.pool.draw(10_000)[0]
+    stage.prepare(batches[-1])
+    renewed = stage.pool.draw(10_000)[0]
+    assert len(held) == len(renewed) >= 2 * stage.fresh
+
+    def count_of_old() -> int:
+        return sum(any(torch.equal(row, old) for old in held) for row in renewed)
+
+    assert count_of_old() == len(held) - stage.fresh
 
 
 def test_resuming_without_a_checkpoint_or_from_another_stage_is_refused(
     make_context: MakeContext, tmp_path: Path
 ) -> None:
     with pytest.raises(HSMError, match="start without --resume first"):
-        Run(stage_of(make_context, "global"), tmp_path, Budget(steps=1), resume=True)
-    Run(stage_of(make_context, "global"), tmp_path, Budget(steps=1)).train()
+        Trainer(STAGES["global"](make_context()), tmp_path, Budget(steps=1), resume=True)
+    Trainer(STAGES["global"](make_context()), tmp_path, Budget(steps=1)).train()
     with pytest.raises(HSMError, match="holds stage 'global', wanted 'joint'"):
-        Run(stage_of(make_context, "joint"), tmp_path, Budget(steps=1), resume=True)
+        Trainer(STAGES["joint"](make_context()), tmp_path, Budget(steps=1), resume=True)
 
 
 def test_a_finished_run_resumed_does_nothing_more(make_context: MakeContext, tmp_path: Path) -> None:
-    Run(stage_of(make_context, "global"), tmp_path, Budget(steps=2)).train()
-    run = Run(stage_of(make_context, "global"), tmp_path, Budget(steps=2), resume=True)
-    run.train()
-    assert run.step == 2
+    Trainer(STAGES["global"](make_context()), tmp_path, Budget(steps=2)).train()
+    trainer = Trainer(STAGES["global"](make_context()), tmp_path, Budget(steps=2), resume=True)
+    trainer.train()
+    assert trainer.step == 2
+
+
+def test_measures_are_of_the_averaged_weights_and_training_goes_on_from_its_own(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    stage = STAGES["codec"](make_context())
+    trainer = Trainer(stage, tmp_path, Budget(steps=3, evaluate_s=0.0))
+    own: list[Tensor] = []
+
+    def evaluate() -> dict[str, float]:
+        state = stage.trains["codec"].state_dict()
+        assert same({f"codec.{name}": value for name, value in state.items()}, trainer.ema.values)
+        own.append(next(iter(state.values())).clone())
+        return {"distance_db": float(len(own))}
+
+    stage.evaluate = evaluate  # type: ignore[method-assign]
+    trainer.train()
+    assert [row["distance_db"] for row in csv.DictReader((tmp_path / "evaluation.csv").open())] == ["1.0", "2.0", "3.0"]
+    assert not torch.equal(own[0], own[2])
+    assert not torch.equal(next(iter(stage.trains["codec"].state_dict().values())), own[2])
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_twentieth() -> None:
@@ -159,23 +197,39 @@ def test_a_budget_counts_steps_or_minutes_and_never_more_than_all() -> None:
     assert Budget(minutes=1.0).fraction(61.0, 0) == 1.0
 
 
+def test_a_run_ends_by_the_clock(make_context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(0, 10_000, 5))
+    monkeypatch.setattr("hsm.training.trainer.time.monotonic", lambda: float(next(ticks)))
+    trainer = Trainer(STAGES["codec"](make_context()), tmp_path, Budget(minutes=1.0))
+    trainer.train()
+    assert trainer.step == 12, "of five seconds each"
+
+
 @pytest.mark.parametrize("name", ADAMW_ALONE)
 def test_what_has_no_blocks_is_stepped_by_adamw_alone(make_context: MakeContext, name: str) -> None:
-    stage = stage_of(make_context, name)
-    (adamw,) = make_optimisers(stage)
+    stage = STAGES[name](make_context())
+    (adamw,) = stage.optimisers()
     assert type(adamw).__name__ == "AdamW"
     stepped = sum(p.numel() for group in adamw.param_groups for p in group["params"])
     assert stepped == sum(p.numel() for p in stage.trains[name].parameters())
 
 
-def test_the_rivals_statistics_of_batch_normalisation_are_exported_with_its_weights(
+def test_the_rate_option_scales_the_steps_of_every_optimiser(make_context: MakeContext) -> None:
+    context = make_context()
+    one = [o.param_groups[0]["lr"] for o in STAGES["mask"](context).optimisers()]
+    context.options = type(context.options)(rate=0.5)
+    half = [o.param_groups[0]["lr"] for o in STAGES["mask"](context).optimisers()]
+    assert half == [rate / 2 for rate in one]
+
+
+def test_the_baselines_statistics_of_batch_normalisation_are_exported_with_its_weights(
     make_context: MakeContext, tmp_path: Path
 ) -> None:
-    stage = stage_of(make_context, "audiosep")
+    stage = STAGES["audiosep"](make_context())
     before = {name: value.clone() for name, value in stage.trains["audiosep"].state_dict().items()}
-    run = Run(stage, tmp_path, Budget(steps=3))
-    run.train()
-    exported = run.average.state("audiosep")
+    trainer = Trainer(stage, tmp_path, Budget(steps=3))
+    trainer.train()
+    exported = trainer.ema.state("audiosep")
     assert set(exported) == set(before)
     buffers = [name for name, _ in stage.trains["audiosep"].named_buffers()]
     assert any("running_var" in name for name in buffers)
@@ -188,8 +242,8 @@ def test_the_rivals_statistics_of_batch_normalisation_are_exported_with_its_weig
 def test_muon_steps_the_matrices_of_attention_and_feed_forward_and_adamw_all_others(
     make_context: MakeContext, name: str
 ) -> None:
-    stage = stage_of(make_context, name)
-    adamw, muon = make_optimisers(stage)
+    stage = STAGES[name](make_context())
+    adamw, muon = stage.optimisers()
     assert (type(adamw).__name__, type(muon).__name__) == ("AdamW", "Muon")
     names = {id(p): n for m in stage.trains.values() for n, p in m.named_parameters()}
     in_muon = {names[id(p)] for group in muon.param_groups for p in group["params"]}
@@ -206,13 +260,13 @@ def test_muon_steps_the_matrices_of_attention_and_feed_forward_and_adamw_all_oth
 
 def test_the_average_lies_between_old_and_new_weights_and_keeps_buffers() -> None:
     module = torch.nn.BatchNorm1d(2)
-    average = AveragedWeights({"net": module}, decay=0.75)
+    ema = EMA({"net": module}, decay=0.75)
     with torch.no_grad():
         module.weight.fill_(5.0)
         module.running_mean.fill_(7.0)  # type: ignore[union-attr]
-    average.update(step=1_000)
-    state = average.state("net")
+    ema.update(step=1_000)
+    state = ema.state("net")
     assert torch.allclose(state["weight"], torch.full((2,), 0.75 * 1 + 0.25 * 5))
     assert torch.equal(state["running_mean"], torch.full((2,), 7.0))
-    average.update(step=1)  # at first it follows fast: 2 parts old, 9 new
-    assert torch.allclose(average.state("net")["weight"], torch.full((2,), (2 * 2.0 + 9 * 5.0) / 11))
+    ema.update(step=1)  # at first it follows fast: 2 parts old, 9 new
+    assert torch.allclose(ema.state("net")["weight"], torch.full((2,), (2 * 2.0 + 9 * 5.0) / 11))

@@ -16,8 +16,8 @@ from hsm.errors import HSMError
 from hsm.evaluation.protocols import unseen_wordings
 from hsm.features import RATE_HZ
 from hsm.text import TASK_WORDS, TextEncoder, load_text_encoder
-from hsm.training.captions import CaptionStore, all_paraphrases, draw_wording, paraphrases, wordings
-from hsm.training.clip_store import ClipStore
+from hsm.training.data import CaptionStore, ClipStore, all_paraphrases, captions, draw_caption
+from hsm.training.mixtures import texts_of
 
 
 def refuse() -> TextEncoder:
@@ -57,10 +57,11 @@ def test_a_changed_manifest_is_decoded_anew(store: ClipStore, manifest: Path, ca
     assert not list((tmp_path / "cache").glob("*.json"))[1:], "a broken attempt leaves no index behind"
 
 
-def test_stored_text_features_are_those_of_the_encoder(captions: CaptionStore, store: ClipStore) -> None:
+def test_stored_text_features_are_those_of_the_encoder(text_features: CaptionStore, store: ClipStore) -> None:
     encoder = load_text_encoder(TINY.text)
-    texts = [text for clip in store.clips[:3] for text in wordings(clip)]
-    stored, ids = captions.features(texts)
+    texts = [text for clip in store.clips[:3] for text in captions(clip)]
+    stored, ids = text_features.features(text_features.rows(texts))
+    assert stored.tokens.shape[1] == encoder.encode(texts).tokens.shape[1], "as long as the longest"
     for row, text in enumerate(texts):
         alone = encoder.encode([text])
         length = alone.tokens.shape[1]
@@ -68,29 +69,30 @@ def test_stored_text_features_are_those_of_the_encoder(captions: CaptionStore, s
         assert torch.allclose(stored.tokens[row, :length], alone.tokens[0], atol=2e-3)
         assert not stored.tokens[row, length:].any()
         embeddings = encoder.vocabulary[encoder.token_ids([text])[0][0]]
-        assert torch.equal(captions.vocabulary[ids[row, :length]], embeddings)
-        assert ids[row, 0] == captions.start_id
-    assert torch.equal(captions.task, torch.cat([encoder.task(word) for word in TASK_WORDS]))
+        assert torch.equal(text_features.vocabulary[ids[row, :length]], embeddings)
+        assert ids[row, 0] == text_features.start_id
+        torch.testing.assert_close(text_features.sentences([text]), alone.sentence(), atol=1e-3, rtol=0)
+    assert torch.equal(text_features.task, torch.cat([encoder.task(word) for word in TASK_WORDS]))
 
 
-def test_stored_text_features_need_no_encoder(store: ClipStore, captions: CaptionStore, cache: Path) -> None:
-    again = CaptionStore(store.clips, refuse, "tiny", cache)
+def test_stored_text_features_need_no_encoder(store: ClipStore, text_features: CaptionStore, cache: Path) -> None:
+    again = CaptionStore(texts_of(store.clips), refuse, "tiny", cache)
     text = [store.clips[0].caption]
-    assert torch.equal(again.features(text)[0].tokens, captions.features(text)[0].tokens)
+    assert torch.equal(again.sentences(text), text_features.sentences(text))
 
 
 def test_text_features_of_another_encoder_are_another_file(store: ClipStore, cache: Path) -> None:
     with pytest.raises(AssertionError, match="the cache should have been used"):
-        CaptionStore(store.clips, refuse, "another", cache)
+        CaptionStore(texts_of(store.clips), refuse, "another", cache)
 
 
-def test_wordings_are_drawn_from_the_clips_own_in_the_stated_shares(store: ClipStore) -> None:
+def test_captions_are_drawn_from_the_clips_own_in_the_stated_shares(store: ClipStore) -> None:
     clip, rng = store.clips[0], np.random.default_rng(0)
-    drawn = [draw_wording(clip, rng) for _ in range(2_000)]
-    assert set(drawn) == set(wordings(clip))
+    drawn = [draw_caption(clip, rng) for _ in range(2_000)]
+    assert set(drawn) == set(captions(clip))
     assert drawn.count(clip.caption) / 2_000 == pytest.approx(0.40, abs=0.04)
     assert drawn.count("dog") / 2_000 == pytest.approx(0.30, abs=0.04)
-    others = paraphrases(clip)
+    others = all_paraphrases()[clip.label]
     assert len(others) >= 5
     assert sum(drawn.count(text) for text in others) / 2_000 == pytest.approx(0.20, abs=0.04)
     assert "dog animal" in drawn
@@ -99,12 +101,13 @@ def test_wordings_are_drawn_from_the_clips_own_in_the_stated_shares(store: ClipS
 
 def test_a_class_without_paraphrases_is_asked_for_in_templates(store: ClipStore) -> None:
     clip, rng = replace(store.clips[0], classes=("theremin",)), np.random.default_rng(0)
-    assert paraphrases(clip) == ()
-    drawn = [draw_wording(clip, rng) for _ in range(500)]
-    assert set(drawn) == set(wordings(clip))
+    assert clip.label not in all_paraphrases()
+    drawn = [draw_caption(clip, rng) for _ in range(500)]
+    assert set(drawn) == set(captions(clip))
 
 
 def test_no_wording_of_the_evaluation_is_trained_on() -> None:
     trained = [text for texts in all_paraphrases().values() for text in texts]
-    assert len(trained) == len(set(trained)) > 1_000
+    assert len(set(trained)) > 1_000
+    assert {text for text in trained if trained.count(text) > 1} == {"background noise"}, "else it names one class"
     assert not set(trained) & set(unseen_wordings().values())

@@ -14,8 +14,7 @@ from hsm.instruction.neural import NeuralParser
 from hsm.networks.instruction_net import InstructionNet
 from hsm.precision import mixed_precision
 from hsm.text import load_text_encoder
-from hsm.training.processes import mean_over_all, processes, share
-from hsm.training.stages import Optimisation, Stage, StageContext
+from hsm.training.stage import Stage, StageContext, register
 
 MARK_WEIGHT = 2.0
 TOGETHER = 16  # sentences of like length that are read side by side: little padding
@@ -31,43 +30,38 @@ def targets(batch: list[Example], spans: Tensor, mask: Tensor) -> tuple[Tensor, 
     return torch.tensor([example.label for example in batch]), marks
 
 
+@register("instruction")
 class InstructionStage(Stage):
     """Cross-entropy of the operation plus that of the marks on the description's words.
 
-    Every sentence is new, and none is one of the evaluated sets.
-
-    Args:
-        context: with "instruction"; the training clips' captions are among the sounds that are named.
-        optimisation: see `Optimisation`.
+    Every sentence is new, and none is one of the evaluated sets; the training clips' captions are among the sounds
+    that are named.
     """
 
-    def __init__(self, context: StageContext, optimisation: Optimisation) -> None:
-        module = context.modules["instruction"].train().requires_grad_(True)
-        assert isinstance(module, InstructionNet)
-        super().__init__(
-            "instruction", {"instruction": module}, optimisation, context, matrices=("mix.", "linear", "self_attn.")
-        )
+    batch = 64
+    matrices = ("mix.", "linear", "self_attn.")
+
+    def __init__(self, context: StageContext) -> None:
+        super().__init__(context)
+        net = self.train("instruction", InstructionNet)
         encoder = load_text_encoder(context.config.text)
         encoder.module.to(context.device)
-        self.parser = NeuralParser(module, encoder)
-        module.train()
+        self.parser = NeuralParser(net, encoder)
+        net.train()
         self.captions = sorted({clip.caption for clip in context.clips.clips if clip.split == "train"})
         self.evaluated = evaluated_sentences()
-        self.rng = np.random.default_rng(context.seed)
-        self.random_state["sentences"] = self.rng
 
-    def sentences(self) -> list[Example]:
-        """Draw a batch, shortest first, without the evaluated sentences."""
-        draw, batch = random.Random(int(self.rng.integers(2**63))), list[Example]()
-        while len(batch) < self.optimisation.batch * processes():
+    def draw(self, rng: np.random.Generator) -> list[Example]:
+        """A batch, shortest first, without the evaluated sentences."""
+        draw, batch = random.Random(int(rng.integers(2**63))), list[Example]()
+        while len(batch) < self.batch:
             example = generate(draw, self.captions)
             if plain_words(example.text) not in self.evaluated:
                 batch.append(example)
-        return sorted(share(batch), key=lambda example: len(example.text))
+        return sorted(batch, key=lambda example: len(example.text))
 
-    def losses(self) -> dict[str, Tensor]:
-        """See `Stage.losses`."""
-        batch = self.sentences()
+    def training_step(self, batch: list[Example]) -> dict[str, Tensor]:
+        """See `Stage.training_step`."""
         operation, description, tokens = torch.zeros((), device=self.device), torch.zeros((), device=self.device), 0
         for start in range(0, len(batch), TOGETHER):
             part = batch[start : start + TOGETHER]
@@ -80,7 +74,7 @@ class InstructionStage(Stage):
             operation = operation + nn.functional.cross_entropy(decision.operation.float(), labels, reduction="sum")
             tags = nn.functional.binary_cross_entropy_with_logits(decision.description.float(), marks, reduction="none")
             description, tokens = description + tags[mask].sum(), tokens + int(mask.sum())
-        operation, description = operation / len(batch), mean_over_all(description, tokens)
+        operation, description = operation / len(batch), description / tokens
         return {
             "loss": operation + MARK_WEIGHT * description,
             "operation": operation,
