@@ -31,6 +31,7 @@ from hsm.writing import locked, part_name, parts_of, short_name
 
 COLUMNS = ("file", "instruction")
 PARTS = ("target", "residual")
+HIDDEN = re.compile(r"\.[0-9a-f]{12}-")  # files beside a result, see `hsm.writing.part_name`
 MAGIC = re.compile(r"[*?\[]")
 NAME_BYTES, WORDS_BYTES = 150, 60  # of a result's name; file systems take 255 in all
 
@@ -101,7 +102,7 @@ def _is_result(path: Path, out: Path) -> bool:
     if path.suffix == ".json" and any(path.with_suffix(f".target{ending}").is_file() for ending in (".wav", ".flac")):
         return True
     if stem.suffix not in (".target", ".residual"):
-        return path.suffix == ".part"
+        return bool(HIDDEN.match(path.name))
     return path.with_name(f"{stem.stem}.json").is_file() or path.resolve().is_relative_to(out.resolve())
 
 
@@ -225,24 +226,26 @@ class Outputs:
     Args:
         target: what was asked for.
         residual: the rest.
-        record: JSON of the request and of what was written; "result" is null until both are whole.
+        record: JSON of the request and of what was written, made last: its presence says that both are whole.
+        begun: an empty file while they are made: what lies there is ours.
     """
 
     target: Path
     residual: Path
     record: Path
+    begun: Path
 
     @staticmethod
     def of(job: Job, out: Path, ending: str) -> Outputs:
         """Name them after a job."""
         target, residual, record = (out / f"{job.stem}.{part}" for part in (*(f"{p}.{ending}" for p in PARTS), "json"))
-        return Outputs(target, residual, record)
+        return Outputs(target, residual, record, part_name(record, "begun"))
 
     def done(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """What an earlier run wrote for the very same request, or None where it is to be done."""
         if not self.record.is_file():
             for path in (self.target, self.residual, self.target.with_suffix(".wav")):
-                if path.exists():
+                if path.exists() and not self.begun.exists():
                     raise HSMError(f"{path}: this file is there and no result of ours; choose another folder with -o.")
             return None
         try:
@@ -253,13 +256,12 @@ class Outputs:
             raise HSMError(f"{self.record}: this is no record of a separation; move it away.") from error
         if other:
             raise HSMError(f"{self.target}: this is the result of {asked['file']}; choose another folder with -o.")
-        whole = line is not None and all(Path(line[part]).is_file() for part in PARTS)
+        whole = all(Path(line[part]).is_file() for part in PARTS)
         return line if whole and asked == request else None
 
-    def note(self, request: dict[str, Any], line: dict[str, Any] | None) -> None:
-        """Write the record: of what is begun, or of what is whole."""
+    def confirm(self, request: dict[str, Any], line: dict[str, Any]) -> None:
+        """Note that both files are whole."""
         part = part_name(self.record)
-        self.record.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.write_text(json.dumps({"request": request, "result": line}), encoding="utf-8")
             os.replace(part, self.record)
@@ -319,11 +321,11 @@ def _separate_alone(
     job: Job, chosen: argparse.Namespace, model: HSM, outputs: Outputs, request: dict[str, Any]
 ) -> dict[str, Any]:
     """Do a job while nobody else can."""
-    fresh = not outputs.record.exists()
     for path in (outputs.target, outputs.residual, outputs.record):
         for left in parts_of(path):  # by a run that was killed
             left.unlink()
-    outputs.note(request, None)
+    outputs.begun.touch()
+    outputs.record.unlink(missing_ok=True)  # what it says would not be true any more
     options = SeparationOptions(renderer=chosen.renderer, seed=chosen.seed, operation=chosen.operation)
     try:
         result = model.separate_file(
@@ -337,8 +339,8 @@ def _separate_alone(
             chosen.track,
         )
     except BaseException:
-        if fresh:
-            outputs.record.unlink(missing_ok=True)
+        if not outputs.target.exists() and not outputs.residual.exists():
+            outputs.begun.unlink()
         raise
     line = {
         "target": str(result.target),
@@ -352,5 +354,6 @@ def _separate_alone(
     }
     if result.warning:
         line["warning"] = result.warning
-    outputs.note(request, line)
+    outputs.confirm(request, line)
+    outputs.begun.unlink()
     return line

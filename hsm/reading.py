@@ -276,7 +276,7 @@ def scan(recording: Recording) -> Extent:
 def warning_of(recording: Recording, blocks: Pass, length_samples: int) -> str:
     """What the user should know of a recording that was read to its end, "" where all is well."""
     end = recording.promise.broken(length_samples, recording.rate_hz)
-    if not end and blocks.stopped:
+    if not end and blocks.stopped and not recording.promise.length_samples:  # else there is all that was promised
         end = f"the file's end cannot be decoded ({blocks.stopped}); what is before it was taken"
     return "; ".join(one for one in (recording.note, blocks.damage, end) if one)
 
@@ -350,10 +350,10 @@ def _frames(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            start, place = bytes(packet)[:10], packet.pos or 0
+            start, place = bytes(packet)[:64], packet.pos or 0
             if raw and start[:3] == b"ID3":
                 junk_end = place + 10 + sum((byte & 127) << 7 * i for i, byte in enumerate(reversed(start[6:10])))
-            if raw and (place < junk_end or start.startswith(JUNK)):
+            if raw and (place < junk_end or any(mark in start for mark in JUNK)):
                 continue
             lost += packet.size
             damage.bad += 1

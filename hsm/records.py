@@ -23,12 +23,12 @@ OPERATIONS: tuple[Operation, ...] = ("extract", "remove")
 RENDERERS: tuple[Renderer, ...] = ("mask", "codec", "audiosep")
 
 LOWEST_RATE_HZ = 4_000
-HIGHEST_RATE_HZ = 384_000
+HIGHEST_RATE_HZ = 768_000
 MOST_CHANNELS = 64
 
 
 def check_form(channels: int, rate_hz: int) -> None:
-    """Raise `HSMError` for more than 64 channels, or a rate outside 4,000 to 384,000 Hz."""
+    """Raise `HSMError` for more than 64 channels, or a rate outside 4,000 to 768,000 Hz."""
     if channels > MOST_CHANNELS:
         raise HSMError(
             f"audio: got {channels} channels; at most {MOST_CHANNELS} are taken. "
@@ -53,7 +53,7 @@ class Audio:
     Args:
         samples: float32, (channels, S); a (S,) array is read as one channel. Full scale is [-1, 1],
             louder is allowed.
-        rate_hz: samples a second, 4,000 to 384,000.
+        rate_hz: samples a second, 4,000 to 768,000.
         warning: what to know of the file that it was read from, such as that it was cut off.
 
     Raises:

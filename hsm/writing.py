@@ -34,9 +34,9 @@ COPIED = 1 << 16  # samples of a channel
 MOST_TAG_BYTES = 4_000
 
 
-def part_name(path: Path) -> Path:
-    """A name of its own under which a file is written until it is whole; see `parts_of`."""
-    return path.with_name(f"{_part_stem(path)}{secrets.token_hex(4)}.part")
+def part_name(path: Path, mark: str = "") -> Path:
+    """A name beside a file's: of its own, under which it is written until it is whole, or with a mark."""
+    return path.with_name(f"{_part_stem(path)}{mark or secrets.token_hex(4) + '.part'}")
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -65,7 +65,7 @@ def locked(path: Path) -> Iterator[None]:
         HSMError: another one holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f"{_part_stem(path)}lock")
+    lock = part_name(path, "lock")
     while True:
         held = os.open(lock, os.O_RDWR | os.O_CREAT)
         try:

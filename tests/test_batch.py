@@ -9,6 +9,7 @@ from coded_files import coded
 
 from hsm import HSMError
 from hsm.batch import find_jobs
+from hsm.writing import part_name
 
 OUT = Path("nowhere")
 MORE_ENDINGS = ("oga", "m4b", "aifc", "mpg", "ts", "mp2", "ogv", "flv", "eac3", "spx", "wv", "ape", "tta", "dsf")
@@ -53,7 +54,14 @@ def test_files_of_one_stem_keep_their_endings(tmp_path: Path) -> None:
 
 def test_results_of_an_earlier_run_are_not_mixtures(tmp_path: Path) -> None:
     results = [f"a.the-dog.{part}" for part in ("target.wav", "residual.wav", "json")]
-    touch(tmp_path, "a.wav", "my.target.wav", *results, *(f"other/{name}" for name in results))
+    touch(
+        tmp_path,
+        "a.wav",
+        "my.target.wav",
+        part_name(tmp_path / "b", "begun").name,
+        *results,
+        *(f"other/{name}" for name in results),
+    )
     jobs, skipped = find_jobs(str(tmp_path), "the dog", tmp_path / "new", recursive=True)
     assert ([job.file.name for job in jobs], skipped) == (["a.wav", "my.target.wav"], [])
 

@@ -249,8 +249,11 @@ def test_what_a_killed_run_left_is_cleared_away_by_the_next(tmp_path: Path, caps
     path, target = noise(tmp_path / "a.wav"), tmp_path / "out" / "a.the-dog.target.wav"
     target.parent.mkdir()
     part_name(target).write_text("half a file")
+    target.write_text("whole, but its residual was not written yet")
+    part_name(target.with_name("a.the-dog.json"), "begun").touch()
     assert command.main(["separate", str(path), "the dog", "-o", str(tmp_path / "out")]) == 0
     assert {one.suffix for one in target.parent.iterdir()} == {".wav", ".json"}
+    assert Audio.load(target).length_samples == 16_000
 
 
 def test_of_two_processes_on_one_result_the_second_is_told_in_one_sentence(

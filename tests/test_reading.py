@@ -344,6 +344,13 @@ def test_of_two_tracks_the_default_one_is_taken_or_the_one_asked_for_and_that_is
         open_sound(path, 3)
 
 
+def test_a_tag_behind_the_last_frame_is_no_damage(tmp_path: Path) -> None:
+    tag = b"APETAGEX" + struct.pack("<IIII", 2000, 51, 1, 1 << 31) + bytes(8)
+    part = encoded(NOISE, RATE_HZ, "MP3")
+    (tmp_path / "a.mp3").write_bytes(without_first_frame(part) + tag + b"\7\0\0\0\0\0\0\0Titlesomewhat" + tag)
+    assert scanned(tmp_path / "a.mp3").warning == ""
+
+
 def test_a_tag_that_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
     path = coded(tmp_path / "a.m4a", "aac", title="Video")
     path.write_bytes(path.read_bytes().replace(b"Video", b"Vid\xe9o"))
