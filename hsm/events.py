@@ -84,13 +84,12 @@ def named_energies(separation: Separation) -> tuple[np.ndarray, np.ndarray]:
     mask = torch.from_numpy(separation.mask)  # (T, F)
     if separation.instruction.operation == "remove":
         mask = 1.0 - mask
-    wave = pad_to_multiple(separation.mixture.mono_16k, COLUMN_SAMPLES)
-    magnitude = stft(wave[None])[0].abs()  # (T, F)
     window = np.full(SMOOTH_FRAMES, 1.0 / SMOOTH_FRAMES)
-    named, mixture = (
-        np.convolve(energy.square().sum(1).numpy(), window, mode="same")  # (T,)
-        for energy in (mask * magnitude, magnitude)
-    )
+    named, mixture = np.zeros(len(mask)), np.zeros(len(mask))  # (T,)
+    for wave in separation.mixture.heard_16k:
+        magnitude = stft(pad_to_multiple(wave, COLUMN_SAMPLES)[None])[0].abs()  # (T, F)
+        named += np.convolve((mask * magnitude).square().sum(1).numpy(), window, mode="same")
+        mixture += np.convolve(magnitude.square().sum(1).numpy(), window, mode="same")
     return named, mixture
 
 

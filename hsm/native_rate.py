@@ -30,8 +30,8 @@ def filtered(
 
     Args:
         pieces: (channels, n) float32 each, in order.
-        masks: (t, 513) each, in [0, 1] on the 16 kHz STFT of 1,024 and 512 samples, in order; together
-            they reach over the whole sound. Complex ones turn the phase too.
+        masks: (t, 513) each, or (t, channels, 513), in [0, 1] on the 16 kHz STFT of 1,024 and 512 samples, in order;
+            together they reach over the whole sound. Complex ones turn the phase too.
         rate_hz: rate of the sound.
         length_samples: its length.
         device: where to filter; the CPU where not given.
@@ -59,11 +59,13 @@ def filtered(
         frames = frames / rate_hz * RATE_HZ / STFT_HOP  # in double: hours in, float32 counts too coarsely
         first = int(frames[0])
         rows = mask.read(first, int(frames[-1]) + 2).to(device)  # (t, F)
-        extended = torch.cat([rows, rows[:, -TOP_BINS:].mean(1, keepdim=True)], 1)  # (t, F + 1)
-        gains = interpolate(interpolate(extended, (frames - first).float().to(device), 0), bins, 1)  # (frames, bins)
+        extended = torch.cat([rows, rows[..., -TOP_BINS:].mean(-1, keepdim=True)], -1)  # (t, F + 1)
+        extended = interpolate(extended, (frames - first).float().to(device), 0)
+        gains = interpolate(extended, bins, rows.ndim - 1)  # (frames, bins), or (frames, channels, bins)
+        by_channel = gains.expand(len(around), *gains.shape) if gains.ndim == 2 else gains.unbind(1)
         kept = [
-            istft(stft(channel, n_fft, hop) * gains, len(channel), n_fft, hop)[begin - left : end - left]
-            for channel in around.to(device)
+            istft(stft(channel, n_fft, hop) * gain, len(channel), n_fft, hop)[begin - left : end - left]
+            for channel, gain in zip(around.to(device), by_channel, strict=True)
         ]
         yield mixture, torch.stack(kept).cpu()
 

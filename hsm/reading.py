@@ -19,7 +19,7 @@ import numpy as np
 from av.stream import Disposition
 
 from hsm.errors import HSMError
-from hsm.records import check_form, not_finite
+from hsm.records import check_form, heard_apart, not_finite
 from hsm.riff import kept_chunks
 from hsm.truncation import Promise, ogg_links, promise_of
 
@@ -176,11 +176,13 @@ class Extent:
         length_samples: samples a channel, counted.
         peak: largest absolute sample.
         warning: what the user should know of a file that seems cut off or is damaged, or of its tracks; else "".
+        apart: whether its channels are to be heard each by itself, see `heard_apart`.
     """
 
     length_samples: int
     peak: float
     warning: str = ""
+    apart: bool = False
 
 
 def open_sound(path: str | Path, track: int = 0) -> Recording:
@@ -263,14 +265,16 @@ def scan(recording: Recording) -> Extent:
         HSMError: no samples, samples that are not finite, or a file that changes meanwhile.
     """
     length, peak, bad = 0, 0.0, 0
+    products = np.zeros((recording.channels, recording.channels))
     blocks = recording.blocks()
     for block in blocks:
         length += block.shape[1]
         bad += block.size - int(np.isfinite(block).sum())
         peak = max(peak, float(np.abs(block).max()))
+        products += block @ block.T
     if bad:
         raise HSMError(f"{recording.path.name}: {not_finite(bad, length * recording.channels)}")
-    return Extent(length, peak, warning_of(recording, blocks, length))
+    return Extent(length, peak, warning_of(recording, blocks, length), heard_apart(products))
 
 
 def warning_of(recording: Recording, blocks: Pass, length_samples: int) -> str:

@@ -25,6 +25,8 @@ RENDERERS: tuple[Renderer, ...] = ("mask", "codec", "audiosep")
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 768_000
 MOST_CHANNELS = 64
+COMMON = 0.5  # correlation of two channels from which on their mean is heard
+FAINTER = 0.01  # power of a channel beside the other's from which on it counts
 
 
 def check_form(channels: int, rate_hz: int) -> None:
@@ -36,6 +38,17 @@ def check_form(channels: int, rate_hz: int) -> None:
         )
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         raise HSMError(f"audio: got a rate of {rate_hz} Hz; wanted {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.")
+
+
+def heard_apart(products: np.ndarray) -> bool:
+    """Whether two channels with little in common, of which the products (C, C) were summed, are to be heard apart.
+
+    Of an inverted channel, or of microphones apart from each other, the mean cancels much.
+    """
+    if len(products) != 2:
+        return False
+    left, right = float(products[0, 0]), float(products[1, 1])
+    return min(left, right) > FAINTER * max(left, right) and float(products[0, 1]) < COMMON * (left * right) ** 0.5
 
 
 def not_finite(bad: int, size: int) -> str:
@@ -96,8 +109,17 @@ class Audio:
     @cached_property
     def mono_16k(self) -> Tensor:
         """Mean of the channels at the models' rate: (S',) float32, S' = ceil(S * 16,000 / rate); computed once."""
-        mono = torch.from_numpy(self.samples).mean(0)  # (S,)
-        return torch.cat(list(resample([mono], self.rate_hz, RATE_HZ)))
+        return self._at_16k(torch.from_numpy(self.samples).mean(0))
+
+    @cached_property
+    def heard_16k(self) -> tuple[Tensor, ...]:
+        """What the models hear, (S',) each: `mono_16k`, or both channels where their mean would lose much of them."""
+        if not heard_apart(self.samples @ self.samples.T):
+            return (self.mono_16k,)
+        return tuple(self._at_16k(torch.from_numpy(channel)) for channel in self.samples)
+
+    def _at_16k(self, wave: Tensor) -> Tensor:
+        return torch.cat(list(resample([wave], self.rate_hz, RATE_HZ)))
 
     @staticmethod
     def load(path: str | Path) -> Audio:
@@ -202,7 +224,7 @@ class Separation:
         global_target: (D,) predicted G of the target.
         text_embedding: (D,) the description in the same space.
         mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT by the mask decoder, whatever
-            the renderer, as attention and features are the hierarchy's.
+            the renderer, as attention and features are the hierarchy's; mean over channels that were heard apart.
         competing_sounds: names of the sounds that were suppressed, from the first window on, each once.
         timings_s: seconds spent in each stage.
     """

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, get_args
 
@@ -45,7 +46,7 @@ from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
 from hsm.native_rate import filtered
 from hsm.precision import chosen_device, chosen_precision, widen_at_use
 from hsm.progress import Progress, Stopwatch
-from hsm.reading import Recording, open_sound, scan
+from hsm.reading import Extent, Recording, open_sound, scan
 from hsm.records import Audio, Depth, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
 from hsm.text import load_text_encoder
@@ -67,6 +68,7 @@ class EncodedWindows(NamedTuple):
 
     windows: list[Window]
     gains: Tensor  # (B, 1) by which each was brought to the working level
+    powers: Tensor  # (B,) before that
     features: WindowFeatures
 
 
@@ -75,14 +77,14 @@ class EncodedMixture:
     """A mixture with its features, to be separated several times."""
 
     mixture: Audio
-    batches: tuple[EncodedWindows, ...]
+    heard: tuple[tuple[EncodedWindows, ...], ...]  # of what is heard of it, see `Audio.heard_16k`
     columns: int  # its length in patch columns of 0.16 s
     timings_s: dict[str, float]
 
     @property
     def global_feature(self) -> np.ndarray:
         """G of the whole sound (D,): mean over the windows."""
-        return torch.cat([batch.features.global_ for batch in self.batches]).mean(0).cpu().numpy()
+        return torch.cat([batch.features.global_ for view in self.heard for batch in view]).mean(0).cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +92,32 @@ class WindowOutput:
     """What a window decides for good: the frames and columns up to the next one, cross-faded with the one before."""
 
     window: Window
-    mask: Tensor  # (T, 513) in [0, 1]
+    mask: Tensor  # (T, 513) in [0, 1], or (T, C, 513) of channels that were heard each by itself
     attention: Tensor  # (columns, layers * heads * 8)
     global_target: Tensor  # Ĝ (1, D), smoothed
     local: Tensor  # Ŝ (columns, 8 * D)
     level: Tensor  # (columns, 1) what the working level has to be multiplied by
     ends: bool  # whether the sound ends with it
+    power: Tensor  # () of the window
     competitor: str = ""  # name of the sound that was suppressed
+
+    @staticmethod
+    def of_channels(outputs: Sequence[WindowOutput]) -> WindowOutput:
+        """Channels that were heard each by itself: each its own mask, else the mean by power in this window."""
+        weights = torch.stack([one.power for one in outputs]).clamp_min(1e-20)
+        weights = weights / weights.sum()
+
+        def mean(*parts: Tensor) -> Tensor:
+            return torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0)
+
+        return replace(
+            outputs[int(weights.argmax())],
+            mask=torch.stack([one.mask for one in outputs], 1),
+            attention=mean(*(one.attention for one in outputs)),
+            global_target=mean(*(one.global_target for one in outputs)),
+            local=mean(*(one.local for one in outputs)),
+            level=mean(*(one.level for one in outputs)),
+        )
 
 
 class WindowMask(NamedTuple):
@@ -158,34 +179,35 @@ class Source:
     channels: int
     length_samples: int
     blocks: Callable[[], Iterable[np.ndarray]]  # (channels, n) in order
-    mono: Callable[[], Iterable[Tensor]]  # (n,) in order, at 16 kHz
+    heard: tuple[Callable[[], Iterable[Tensor]], ...]  # (n,) in order, at 16 kHz; see `Audio.heard_16k`
 
     @staticmethod
     def of(audio: Audio) -> Source:
         """A sound in memory."""
-        return Source(
-            audio.rate_hz, audio.channels, audio.length_samples, lambda: [audio.samples], lambda: [audio.mono_16k]
-        )
+        heard = tuple(lambda wave=wave: [wave] for wave in audio.heard_16k)
+        return Source(audio.rate_hz, audio.channels, audio.length_samples, lambda: [audio.samples], heard)
 
     @staticmethod
-    def of_file(recording: Recording, length_samples: int) -> Source:
+    def of_file(recording: Recording, extent: Extent) -> Source:
         """A sound on disk."""
 
-        def mono() -> Iterator[Tensor]:
-            return resample(
-                (torch.from_numpy(block).mean(0) for block in recording.blocks()), recording.rate_hz, RATE_HZ
-            )
+        def heard(channel: int | None) -> Iterator[Tensor]:
+            blocks = (torch.from_numpy(block) for block in recording.blocks())
+            waves = (block.mean(0) if channel is None else block[channel] for block in blocks)
+            return resample(waves, recording.rate_hz, RATE_HZ)
 
-        return Source(recording.rate_hz, recording.channels, length_samples, recording.blocks, mono)
+        channels = range(recording.channels) if extent.apart else (None,)
+        views = tuple(partial(heard, channel) for channel in channels)
+        return Source(recording.rate_hz, recording.channels, extent.length_samples, recording.blocks, views)
 
     @property
     def columns(self) -> int:
         """Length in patch columns."""
         return columns_of(self.length_samples, self.rate_hz)
 
-    def windows(self) -> Iterator[tuple[Window, Tensor]]:
-        """Its windows with their samples (S,) at 16 kHz."""
-        return windows(self.mono(), self.columns)
+    def windows(self) -> list[Iterator[tuple[Window, Tensor]]]:
+        """Of all that is heard of it, the windows with their samples (S,) at 16 kHz."""
+        return [windows(pieces(), self.columns) for pieces in self.heard]
 
 
 @dataclass(frozen=True)
@@ -398,16 +420,22 @@ class HSM:
         """
         check_peak(float(np.abs(audio.samples).max()), audio.duration_s)
         watch, source = Stopwatch(progress), Source.of(audio)
-        batches = tuple(self.encode_windows(source, watch))
-        return EncodedMixture(audio, batches, source.columns, watch.timings_s)
+        together = zip(*self.encode_windows(source, watch), strict=True)
+        heard = tuple(zip(*together, strict=True))
+        return EncodedMixture(audio, heard, source.columns, watch.timings_s)
 
-    def encode_windows(self, source: Source, watch: Stopwatch) -> Iterator[EncodedWindows]:
-        """Encode a mixture's windows a few at a time, when they are asked for."""
-        for group in batched(source.windows(), self.windows_at_once):
-            samples = torch.stack([samples for _, samples in group])  # (B, S)
-            gains = working_gain(samples)  # (B, 1)
-            stage = partial(watch.stage, fraction=group[0][0].first / source.columns)
-            yield EncodedWindows([window for window, _ in group], gains, self.model.encode(samples * gains, stage))
+    def encode_windows(self, source: Source, watch: Stopwatch) -> list[Iterator[EncodedWindows]]:
+        """Of all that is heard of a mixture, encode the windows a few at a time, when they are asked for."""
+
+        def encoded(pieces: Iterator[tuple[Window, Tensor]]) -> Iterator[EncodedWindows]:
+            for group in batched(pieces, self.windows_at_once):
+                samples = torch.stack([samples for _, samples in group])  # (B, S)
+                gains, powers = working_gain(samples), samples.square().mean(1)  # (B, 1), (B,)
+                stage = partial(watch.stage, fraction=group[0][0].first / source.columns)
+                features = self.model.encode(samples * gains, stage)
+                yield EncodedWindows([window for window, _ in group], gains, powers, features)
+
+        return [encoded(pieces) for pieces in source.windows()]
 
     def encode_query(self, instruction: str | Instruction, options: SeparationOptions) -> tuple[Instruction, Query]:
         """An instruction as understood and as the networks take it; `HSMError` where it names no sound."""
@@ -473,7 +501,24 @@ class HSM:
                 done = window.next_first(columns)
                 joined = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
                 tracks = attention.take(done), found.global_target[i : i + 1], local.take(done), level.take(done)
-                yield WindowOutput(window, joined, *tracks, ends, found.competitors[i])
+                yield WindowOutput(window, joined, *tracks, ends, batch.powers[i], found.competitors[i])
+
+    def _separate_heard(
+        self,
+        heard: Sequence[Iterable[EncodedWindows]],
+        columns: int,
+        query: Query,
+        options: SeparationOptions,
+        watch: Stopwatch,
+        global_target: Tensor | None = None,
+        local_targets: Sequence[Iterable[Tensor]] | None = None,
+    ) -> Iterator[WindowOutput]:
+        """`separate_windows` of all that is heard of a mixture, as one."""
+        streams = [
+            self.separate_windows(view, columns, query, options, watch, global_target, local)
+            for view, local in zip(heard, local_targets or repeat(None), strict=False)
+        ]
+        return streams[0] if len(streams) == 1 else map(WindowOutput.of_channels, zip(*streams, strict=True))
 
     def missing_weights(self, renderer: Renderer) -> tuple[str, ...]:
         """Networks that a renderer needs and whose weights are not there, by name; none where it can be used."""
@@ -508,7 +553,7 @@ class HSM:
         encoded = self.encode(audio)
         local = CrossFade(encoded.columns, PATCH_BANDS * self.config.audiomae.width)
         level = CrossFade(encoded.columns, 1)
-        for batch in encoded.batches:
+        for batch in encoded.heard[0]:
             for i, window in enumerate(batch.windows):
                 edges = (window.first == 0, window.first + window.count == encoded.columns)
                 by_column = rearrange(batch.features.local[i], "(c f) d -> c (f d)", f=PATCH_BANDS)
@@ -516,7 +561,7 @@ class HSM:
                 level.add(window.first, (1 / batch.gains[i]).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
         nothing = torch.zeros(0)
         whole = WindowOutput(
-            encoded.batches[0].windows[0], nothing, nothing, nothing, local.result(), level.result(), True
+            encoded.heard[0][0].windows[0], nothing, nothing, nothing, local.result(), level.result(), True, nothing
         )
         wave = torch.cat(list(self.generate([whole], options, Stopwatch())))
         return Audio(wave[: len(audio.mono_16k)].numpy(), RATE_HZ)
@@ -549,7 +594,15 @@ class HSM:
         found: Iterable[WindowOutput | WindowMask]
         if options.renderer in BASELINES:
             baseline = BASELINES[options.renderer]
-            found = baseline.masks(self, source.windows(), source.columns, query, watch)
+            streams = [baseline.masks(self, pieces, source.columns, query, watch) for pieces in source.windows()]
+            found = (
+                streams[0]
+                if len(streams) == 1
+                else (
+                    WindowMask(some[0].window, torch.stack([one.mask for one in some], 1))
+                    for some in zip(*streams, strict=True)
+                )
+            )
         else:
             found = outputs(query)
         masks = (one.mask for one in told(found))
@@ -593,14 +646,16 @@ class HSM:
         mixture, columns = encoded.mixture, encoded.columns
         whole = None if global_target is None else torch.from_numpy(global_target)[None].to(self.model.device)  # (1, D)
         local = None if local_target is None else self._encode_beside(local_target, encoded)
-        outputs = list(self.separate_windows(encoded.batches, columns, query, options, watch, whole, local))
+        separated = partial(self._separate_heard, encoded.heard, columns, options=options, watch=watch)
+        outputs = list(separated(query, global_target=whole, local_targets=local))
 
         def outputs_of(asked: Query) -> Iterable[WindowOutput]:
-            return outputs if asked is query else self.separate_windows(encoded.batches, columns, asked, options, watch)
+            return outputs if asked is query else separated(asked)
 
         target, residual = Collector(), Collector()
         with watch.stage("render", 1.0) if options.renderer == "mask" else nullcontext():
             self._render(Source.of(mixture), outputs_of, query, options, watch, target, residual)
+        mask = torch.cat([output.mask for output in outputs])  # (T, F) or (T, C, F)
         by_column = torch.cat([output.attention for output in outputs])  # (columns, layers * heads * 8)
         heads = self.config.local_separator.heads
         layers = rearrange(by_column, "c (l h f) -> l h (c f)", h=heads, f=PATCH_BANDS)
@@ -617,7 +672,7 @@ class HSM:
             global_mixture=encoded.global_feature,
             global_target=torch.cat([output.global_target for output in outputs]).mean(0).cpu().numpy(),
             text_embedding=query.text.caption[0, 0].cpu().numpy(),
-            mask=torch.cat([output.mask for output in outputs]).numpy(),
+            mask=(mask if mask.ndim == 2 else mask.mean(1)).numpy(),
             competing_sounds=tuple(dict.fromkeys(output.competitor for output in outputs if output.competitor)),
             timings_s={**encoded.timings_s, **watch.timings_s},
         )
@@ -660,7 +715,7 @@ class HSM:
         recording = open_sound(path, track)
         chosen = depth_for(recording, depth, target_path.suffix.lower())
         extent = scan(recording)
-        source = Source.of_file(recording, extent.length_samples)
+        source = Source.of_file(recording, extent)
         duration_s = source.length_samples / source.rate_hz
         check_peak(extent.peak, duration_s, Path(path).name)
         self.check_renderer(options)
@@ -674,8 +729,8 @@ class HSM:
                 progress(FileProgress(done_s, duration_s, time.perf_counter() - begin))
 
         def outputs(asked: Query) -> Iterator[WindowOutput]:
-            encoded = self.encode_windows(source, watch)
-            return self.separate_windows(encoded, source.columns, asked, options, watch)
+            heard = self.encode_windows(source, watch)
+            return self._separate_heard(heard, source.columns, asked, options, watch)
 
         form = (source.rate_hz, source.channels, chosen, source.length_samples)
         with sound_writers((target_path, residual_path), *form, recording) as (target, residual):
@@ -693,18 +748,20 @@ class HSM:
             warning="; ".join(one for one in (extent.warning, louder) if one),
         )
 
-    def _encode_beside(self, audio: Audio, encoded: EncodedMixture) -> Iterator[Tensor]:
+    def _encode_beside(self, audio: Audio, encoded: EncodedMixture) -> list[Iterator[Tensor]]:
         """S (1, P, D) of a sound in the windows of a mixture and at its level there; `HSMError` for another length."""
-        source = Source.of(audio)
-        if source.columns != encoded.columns:
+        columns = columns_of(audio.length_samples, audio.rate_hz)
+        if columns != encoded.columns:
             raise HSMError(
                 f"local_target: got {audio.duration_s:.2f} s; wanted the mixture's {encoded.mixture.duration_s:.2f} s."
             )
-        gains = torch.cat([batch.gains for batch in encoded.batches])  # (windows, 1)
-        return (
-            self.model.encode_local((samples * gain).to(self.model.device)[None])[0]
-            for (_, samples), gain in zip(source.windows(), gains, strict=True)
-        )
+
+        def beside(view: Sequence[EncodedWindows]) -> Iterator[Tensor]:
+            gains = torch.cat([batch.gains for batch in view])  # (windows, 1)
+            for (_, samples), gain in zip(windows([audio.mono_16k], columns), gains, strict=True):
+                yield self.model.encode_local((samples * gain).to(self.model.device)[None])[0]
+
+        return [beside(view) for view in encoded.heard]
 
     def global_feature(self, audio: Audio) -> np.ndarray:
         """G of any sound: (D,) float32; `HSMError` for silence."""

@@ -396,9 +396,9 @@ def test_told_the_mixtures_own_feature_the_renderer_hears_what_h2_heard(
     encoded = awake_model.encode(make_sound(2.0))
     options = SeparationOptions()
     _, query = awake_model.encode_query(ASKED, options)
-    own = [batch.features.local for batch in encoded.batches]
+    own = [batch.features.local for batch in encoded.heard[0]]
     (wanted,) = awake_model.separate_windows(
-        encoded.batches, encoded.columns, query, options, Stopwatch(), local_target=own
+        encoded.heard[0], encoded.columns, query, options, Stopwatch(), local_target=own
     )
     told = awake_model.separate(encoded, ASKED, local_target=encoded.mixture)
     assert np.allclose(told.mask, wanted.mask.numpy(), atol=1e-6)
@@ -419,3 +419,39 @@ def test_the_same_seed_makes_the_same_tiny_model_and_leaves_the_random_state_alo
         for a, b in zip(module.parameters(), two.model.modules[name].parameters(), strict=True):
             assert torch.equal(a, b)
     assert not any(p.requires_grad for module in one.model.modules.values() for p in module.parameters())
+
+
+@pytest.mark.parametrize("renderer", ["mask", "audiosep", "codec"])
+def test_channels_that_would_cancel_each_other_are_heard_apart(
+    awake_model: HSM, make_sound: MakeSound, tmp_path: Path, renderer: Renderer
+) -> None:
+    seconds = 1.0 if renderer == "codec" else 12.0  # which is slow
+    left, right = (make_sound(seconds, seed=seed).samples[0] for seed in (0, 1))
+    options, asked = SeparationOptions(renderer=renderer), Instruction("extract", "dog")
+    mixture = Audio(np.stack([left + right, left - right]), RATE_HZ)
+    found = awake_model.separate(mixture, asked, options)
+    assert np.isfinite(found.target.samples).all()
+    if renderer != "codec":  # which draws one channel
+        alone = [awake_model.separate(Audio(channel, RATE_HZ), asked, options) for channel in mixture.samples]
+        np.testing.assert_allclose(found.target.samples, [one.target.samples[0] for one in alone], atol=1e-5)
+        np.testing.assert_allclose(found.mask, np.mean([one.mask for one in alone], 0), atol=1e-5)
+    path = mixture.save(tmp_path / "a.wav")
+    written = awake_model.separate_file(path, asked, tmp_path / "t.wav", tmp_path / "r.wav", options)
+    np.testing.assert_allclose(Audio.load(written.target).samples, found.target.samples, atol=1e-5)
+
+
+def test_an_inverted_channel_changes_nothing_but_its_sign(awake_model: HSM, make_sound: MakeSound) -> None:
+    left = make_sound(3.0).samples[0]
+    found = awake_model.separate(Audio(np.stack([left, -left]), RATE_HZ), ASKED)
+    alone = awake_model.separate(Audio(left, RATE_HZ), ASKED)
+    np.testing.assert_allclose(found.target.samples[1], -alone.target.samples[0], atol=1e-5)
+    assert found.events == alone.events
+
+
+def test_channels_that_have_much_in_common_are_heard_as_one(make_sound: MakeSound) -> None:
+    both, own = make_sound(1.0).samples[0], make_sound(1.0, channels=2, seed=1).samples
+    silent = np.zeros_like(both)
+    for channels in ([both, both], [both, 0.3 * both], [both, silent], both + 0.5 * own, [both, -both, both]):
+        assert len(Audio(np.stack(channels), RATE_HZ).heard_16k) == 1
+    for channels in ([both, -both], own, 0.3 * both + own):
+        assert len(Audio(np.stack(channels), RATE_HZ).heard_16k) == 2
