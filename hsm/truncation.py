@@ -74,7 +74,8 @@ def promise_of(container: Any, stream: Any, first_byte: int | None, file: Binary
     """
     name, rate_hz = container.format.name, stream.codec_context.rate
     if name in ("wav", "w64") and first_byte is not None:
-        return _promise_in_bytes(name, first_byte, file)
+        whole = stream.codec_context.name.startswith("pcm_") and stream.duration
+        return _promise_in_bytes(name, first_byte, file, round((whole or 0) * stream.time_base * rate_hz))
     if name == "mp3" and first_byte is not None:
         frame = FRAME_SAMPLES if rate_hz >= 32_000 else FRAME_SAMPLES // 2
         frames, told = _xing_frames(first_byte, file), round(stream.duration * stream.time_base * rate_hz)
@@ -90,7 +91,7 @@ def promise_of(container: Any, stream: Any, first_byte: int | None, file: Binary
         return Promise()
 
 
-def _promise_in_bytes(name: str, first_byte: int, file: BinaryIO) -> Promise:
+def _promise_in_bytes(name: str, first_byte: int, file: BinaryIO, there_samples: int) -> Promise:
     there = file.seek(0, 2) - first_byte
     file.seek(0)
     head = file.read(48)
@@ -104,7 +105,8 @@ def _promise_in_bytes(name: str, first_byte: int, file: BinaryIO) -> Promise:
             told = struct.unpack("<Q", head[28:36])[0]
         elif told == 0 or any(told in sizes for sizes in STREAMED):
             return Promise(unfinished=told == 0)
-    return Promise(share=min(1.0, there / told) if told > 0 else 1.0)
+    share = min(1.0, there / told) if told > 0 else 1.0
+    return Promise(round(there_samples / share) if share else 0, share)
 
 
 def _xing_frames(first_byte: int, file: BinaryIO) -> int:

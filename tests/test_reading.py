@@ -161,6 +161,12 @@ def test_a_wav_that_was_streamed_and_so_tells_no_size_is_whole(tmp_path: Path, s
     assert (scanned(tmp_path / "a.wav").length_samples, scanned(tmp_path / "a.wav").warning) == (NOISE.shape[1], "")
 
 
+@pytest.mark.parametrize("form", ["WAV", "W64", "RF64", "FLAC", "AIFF", "MP3"])
+def test_the_length_in_a_header_that_can_be_trusted_is_told_before_a_sample_is_read(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a").write_bytes(encoded(NOISE, RATE_HZ, form))
+    assert open_sound(tmp_path / "a").duration_s == NOISE.shape[1] / RATE_HZ
+
+
 def test_a_riff_size_that_is_a_few_bytes_off_is_no_cut(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav_with_sizes(NOISE.shape[1] * 2 + 36 + 6, None))
     assert scanned(tmp_path / "a.wav").warning == ""

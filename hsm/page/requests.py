@@ -48,6 +48,8 @@ def read_clip(path: str | None) -> Audio:
     clip = load_audio(path, LONGEST_S)
     if is_silent(clip):
         raise HSMError(f"{Path(path).name}: this is silent from start to end; choose or record another.")
+    if clip.warning:
+        gr.Warning(escape(f"{Path(path).name}: {clip.warning}", quote=False), title="Not all of it could be read")
     return clip
 
 

@@ -41,6 +41,7 @@ from hsm.page.requests import (
     Truth,
     check_request,
     page_errors,
+    read_clip,
     read_wish,
     renderers_to_compare,
     said_of_renderers,
@@ -432,6 +433,18 @@ def test_the_parse_endpoint_answers_a_program(client: Client) -> None:
 def test_the_mix_endpoint_answers_a_program(client: Client, sound: str) -> None:
     path = client.predict(first=handle_file(sound), second=handle_file(sound), snr_db=3.0, api_name="/mix")
     assert Audio.load(path).samples.shape == (2, 44_100)
+
+
+def test_of_a_recording_that_was_cut_off_the_visitor_is_warned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: said.append(text))
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    assert read_clip(str(path)).length_samples == 16_000 and not said
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.warns(UserWarning, match="cut off"):
+        read_clip(str(path))
+    assert len(said) == 1 and said[0].startswith("a.wav: the file seems cut off: it holds 0.62 s of the 1.00 s")
 
 
 @pytest.mark.parametrize(("kind", "complaint"), [("text", "not a sound file"), ("long", "at most 10")])
