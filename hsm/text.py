@@ -255,7 +255,7 @@ def _random(words: int, width: int) -> Bert:
     """A small encoder with the same random weights every time."""
     sizes = {"hidden_size": width, "num_attention_heads": 2, "intermediate_size": 2 * width, "num_hidden_layers": 1}
     fixed = {"vocab_size": words, "max_position_embeddings": 512, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = Bert(sizes | fixed)
         for name, parameter in module.named_parameters():

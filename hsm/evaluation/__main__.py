@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--words", choices=("label", "caption"), default="label", help="to ask with")
     command.add_argument("--list", type=Path, metavar="CSV", help="audiosep: AudioSep's list of ESC-50 pairs")
     command.add_argument("--judge", type=Path, metavar="FOLDER", help="YAMNet's folder, adds the KL column")
+    command.add_argument("--name", default="", help='reported as BENCHMARK-NAME; "single": the gates compare with it')
     command.add_argument("--weights", type=Path, metavar="DIR", help="other weights than the bundled ones")
     command.add_argument("--codec", default="", metavar="NAME", help="codec: also a DAC or EnCodec of transformers")
     command.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -80,20 +81,22 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
             names = report.render(options.json or REPORTS, options.results, options.readme)
             print(f"{options.results}: {', '.join(names)}")
             return 0
+        name = f"{options.benchmark}-{options.name}" if options.name else options.benchmark
         found = {
-            "benchmark": options.benchmark,
+            "benchmark": name,
             "about": BENCHMARKS[options.benchmark],
             "command": " ".join(["hsm evaluate", *(Path(a).name if Path(a).is_absolute() else a for a in arguments)]),
             "commit": commit(),
             "threads": options.threads,
             **_measured(options, load or _load),
         }
-        path = options.json or REPORTS / f"{options.benchmark}.json"
+        path = options.json or REPORTS / f"{name}.json"
         report.write(found, path)
+        single = report.read(path.with_name(f"{report.SINGLE}.json"))
     except HSMError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(report.markdown(found))
+    print(report.markdown(found, single))
     print(f"Written: {path}", file=sys.stderr)
     return 0
 

@@ -45,7 +45,7 @@ PUBLISHED = (  # system, SI-SDRi, SDRi, what it was measured on
     ("AudioSep, published", "8.81", "10.04"),
     ("CLAPSep, published", "10.23", "11.49"),
 )
-PROTOCOL = "published figures: AudioSep's list of 2,000 ESC-50 pairs at 32 kHz, another protocol than the rows above"
+SINGLE = "esc50-single"  # of weights trained without Ĝ, the paper's "Ours single"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def gates(report: Report, single: Report | None = None) -> list[Gate]:
 
     Args:
         report: of the benchmark esc50.
-        single: the same of weights trained without Ĝ, the paper's "Ours single".
+        single: the same of `SINGLE`.
     """
 
     def more(row: str, than: str) -> float | None:
@@ -199,6 +199,11 @@ def write(report: Report, path: Path) -> None:
     path.write_text(json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def read(path: Path) -> Report | None:
+    """A report that was kept; None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def render(folder: Path, results: Path, readme: Path | None) -> list[str]:
     """Write every table: all reports of a folder into one page, and the README's between its marks.
 
@@ -214,7 +219,7 @@ def render(folder: Path, results: Path, readme: Path | None) -> list[str]:
             f"tables: {folder} holds no reports; measure first, with `hsm evaluate BENCHMARK --json {folder}`."
         )
     reports = {report["benchmark"]: report for report in found}
-    single = reports.pop("esc50-single", None)
+    single = reports.get(SINGLE)
     head = [
         "# Results",
         "",

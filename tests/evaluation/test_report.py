@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from known_system import KnownSystem, oracle
+from known_system import KnownSystem, do_nothing, oracle
 
 from hsm.errors import HSMError
 from hsm.evaluation.__main__ import main
@@ -117,6 +117,22 @@ def test_a_report_of_sentences_is_a_table_too(tmp_path: Path) -> None:
     (tmp_path / "instructions.json").write_text(json.dumps(found), encoding="utf-8")
     assert render(tmp_path, tmp_path / "RESULTS.md", None) == ["instructions"]
     assert "| all | 114/120 = 95.0 % |" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def test_a_single_stage_measured_beside_it_is_what_the_hierarchy_is_compared_with(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["esc50", "--data", str(manifest), "--limit", "1", "--rows", "extract", "--json"]
+
+    def run(answer: Any, path: str, *more: str) -> str:
+        assert main([*asked, str(tmp_path / path), *more], load=lambda weights, device: KnownSystem(answer)) == 0
+        return capsys.readouterr().out
+
+    assert "| hierarchy over single stage, dB |  | >= 0.3 | not measured |" in run(oracle, "esc50.json")
+    run(do_nothing, "esc50-single.json", "--name", "single")
+    assert "| hierarchy over single stage, dB | 100.00 | >= 0.3 | pass |" in run(oracle, "esc50.json")
+    assert render(tmp_path, tmp_path / "RESULTS.md", None) == ["esc50-single", "esc50"]
+    assert "| >= 0.3 | pass |" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
