@@ -1,8 +1,9 @@
 """One number from two waves: SDR, SI-SDR, mel-PSNR, LSD; and KL from two class distributions.
 
-Waves are float arrays (S,) at 16 kHz. A silent reference has no ratio to anything and is refused. A
-silent estimate is scored: SDR 0 dB, SI-SDR -100 dB, mel-PSNR and LSD by their formulas. Every value in
-dB stays in [-100, 100], so that a perfect or an orthogonal estimate can be averaged.
+Waves are float arrays (S,) at 16 kHz: `reference` what should have come out, `estimate` what did, `mixture` what
+went in. `HSMError` for a silent reference, different lengths, fewer than 512 samples, NaN or infinity. A silent
+estimate is scored: SDR 0 dB, SI-SDR -100 dB, mel-PSNR and LSD by their formulas. Every value in dB stays in
+[-100, 100], so that a perfect or an orthogonal estimate can be averaged.
 """
 
 from __future__ import annotations
@@ -29,91 +30,37 @@ SHORTEST_SAMPLES = 512  # 32 ms, one frame of the mel-PSNR
 
 
 def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Signal-to-distortion ratio, 10 log10(mean r^2 / mean (e - r)^2), as AudioSep and DCASE 2024 Task 9.
-
-    Args:
-        reference: (S,), what should have come out; not silent.
-        estimate: (S,), what came out.
-
-    Returns:
-        dB in [-100, 100]; 100 for an exact estimate, 0 for a silent one.
-
-    Raises:
-        HSMError: a silent reference, different lengths, fewer than 512 samples, NaN or infinity.
-    """
+    """Signal-to-distortion ratio in dB, 10 log10(mean r^2 / mean (e - r)^2), as AudioSep and DCASE 2024 Task 9."""
     r, e = _checked(reference, estimate)
     return _ratio_db(float(np.mean(r**2)), float(np.mean((e - r) ** 2)))
 
 
 def sdri(reference: np.ndarray, estimate: np.ndarray, mixture: np.ndarray) -> float:
-    """SDR improvement over answering with the mixture: sdr(r, e) - sdr(r, m), dB.
-
-    Args:
-        reference: (S,), what should have come out; not silent.
-        estimate: (S,), what came out.
-        mixture: (S,), what went in.
-
-    Returns:
-        dB; 0 for the mixture itself.
-
-    Raises:
-        HSMError: as `sdr`.
-    """
+    """SDR improvement over answering with the mixture: sdr(r, e) - sdr(r, m), dB; 0 for the mixture itself."""
     return sdr(reference, estimate) - sdr(reference, mixture)
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """SDR after the best gain: the estimate's projection on the reference against the rest of it.
-
-    Args:
-        reference: (S,), not silent.
-        estimate: (S,).
-
-    Returns:
-        dB in [-100, 100], the same for any gain of the estimate; -100 for a silent estimate.
-
-    Raises:
-        HSMError: as `sdr`.
-    """
+    """SDR after the best gain: the estimate's projection on the reference against the rest of it, dB."""
     r, e = _checked(reference, estimate)
     projection = (e @ r) / (r @ r) * r  # (S,)
     return _ratio_db(float(np.sum(projection**2)), float(np.sum((e - projection) ** 2)))
 
 
 def mel_psnr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two log-mel pictures in [0, 1], no loudness normalisation.
+    """Peak signal-to-noise ratio of two log-mel pictures in [0, 1], dB; no loudness normalisation.
 
     Paper: Sec. IV, PSNR, as the AudioLDM evaluation computes it.
-
-    Args:
-        reference: (S,), not silent.
-        estimate: (S,).
-
-    Returns:
-        dB in [0, 100]; 100 for the same picture.
-
-    Raises:
-        HSMError: as `sdr`.
     """
     r, e = _checked(reference, estimate)
     return _ratio_db(1.0, float(np.mean((_mel_picture(r) - _mel_picture(e)) ** 2)))
 
 
 def lsd(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Log-spectral distance mean_t sqrt(mean_f log10(T^2 / E^2)^2) of peak-normalised waves (ssr_eval).
+    """Log-spectral distance mean_t sqrt(mean_f log10(T^2 / E^2)^2) of peak-normalised waves, as ssr_eval has it.
 
     Where both are digital silence the formula's epsilons make log10 = -12, so that a clip with silence
     does not score 0 against itself: read it beside the rows "mixture" and "self".
-
-    Args:
-        reference: (S,), not silent.
-        estimate: (S,); a silent one is not scaled.
-
-    Returns:
-        At least 0, without a unit (powers of ten of the power); lower is nearer.
-
-    Raises:
-        HSMError: as `sdr`.
     """
     r, e = (_spectrum(wave / (np.abs(wave).max() or 1.0)) for wave in _checked(reference, estimate))  # (T, F)
     distance = np.log10(r**2 / (e + LSD_EPSILON) ** 2 + LSD_EPSILON) ** 2  # (T, F)
@@ -121,20 +68,10 @@ def lsd(reference: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def mel_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """MEL-D: L1 of mel amplitudes plus L1 of their log10 of squares, summed over windows of 2,048 and 512.
+    """MEL-D: L1 of mel amplitudes plus L1 of their log10 of squares, over windows of 2,048 and 512; lower is better.
 
     Paper: Table VIII, taken to be the measure of descript-audio-codec's own evaluation: 150 and 80 mel
     bands, hops of a quarter, amplitudes below 1e-5 cut.
-
-    Args:
-        reference: (S,), not silent.
-        estimate: (S,).
-
-    Returns:
-        At least 0; lower is nearer.
-
-    Raises:
-        HSMError: as `sdr`.
     """
     r, e = _checked(reference, estimate)
     total = 0.0
@@ -147,14 +84,9 @@ def mel_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def border_jumps(wave: np.ndarray, hop: int) -> float:
-    """Clicks at frame borders: mean size of the second difference there over that elsewhere.
+    """Clicks at frame borders every `hop` samples of a wave (S,): mean second difference there over that elsewhere.
 
-    Args:
-        wave: (S,), two hops at least.
-        hop: samples between borders.
-
-    Returns:
-        1 where borders are like any other place, more where they click; 1 for silence.
+    1 where borders are like any other place, more where they click; 1 for silence.
     """
     bend = np.abs(np.diff(np.asarray(wave, np.float64), 2))  # bend[i] is around sample i + 1
     bend = bend[hop - 2 :]
@@ -164,20 +96,10 @@ def border_jumps(wave: np.ndarray, hop: int) -> float:
 
 
 def kl(target: np.ndarray, output: np.ndarray) -> float:
-    """KL(target || output) of two class distributions, in nats.
+    """KL(target || output) in nats of a tagger's scores (classes,); `HSMError` for negative or different ones.
 
     Both are brought to sum 1 after 1e-6 is added to each class: independent (sigmoid) scores become a
     distribution, and no class is impossible, so the value is finite and never negative.
-
-    Args:
-        target: (classes,) non-negative scores of the reference.
-        output: (classes,) non-negative scores of the estimate.
-
-    Returns:
-        Nats, 0 for the same distribution.
-
-    Raises:
-        HSMError: different shapes, or a score that is negative or not finite.
     """
     p, q = np.asarray(target, np.float64), np.asarray(output, np.float64)
     if p.ndim != 1 or p.shape != q.shape or not p.size:

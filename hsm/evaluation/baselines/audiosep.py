@@ -175,7 +175,7 @@ class AudioSep(nn.Module):
     """The baseline as it is trained here: the description's sentence embedding steers a `ResUNet`.
 
     Departure: 16 kHz and the STFT of the mask decoder in place of 32 kHz and frames of 10 ms, and our frozen text
-    encoder in place of CLAP's, so that the two differ in what stands between text, spectrum and loss alone.
+    encoder in place of CLAP's. How many mixtures it has seen beside ours is in `weights/manifest.json`.
 
     Args:
         config: sizes.
