@@ -44,16 +44,7 @@ class Event:
 
 
 def hysteresis(values: np.ndarray, begin: float, keep: float) -> list[tuple[int, int]]:
-    """Runs that reach one threshold and stay above a lower one.
-
-    Args:
-        values: (T,).
-        begin: a run reaches this at least once.
-        keep: a run never falls below this; at most `begin`.
-
-    Returns:
-        The first frame and the frame behind the last of each run, in order.
-    """
+    """First frame and frame behind the last of the runs of (T,) that reach `begin` and never fall below `keep`."""
     assert keep <= begin
     kept = np.concatenate([[False], values >= keep, [False]])
     edges = np.flatnonzero(kept[1:] != kept[:-1]).reshape(-1, 2)
@@ -72,15 +63,7 @@ def joined(runs: Sequence[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
 
 
 def named_energies(separation: Separation) -> tuple[np.ndarray, np.ndarray]:
-    """Energy over time of the named sound and of the mixture.
-
-    Args:
-        separation: what a call computed. The named sound is the target of an extraction and the residual
-            of a removal.
-
-    Returns:
-        Mask times mixture, and mixture: (T,) each, a frame each 32 ms, centred there.
-    """
+    """Energy over time (T,), a frame each 32 ms, of the sound that the instruction names, and of the mixture."""
     mask = torch.from_numpy(separation.mask)  # (T, F)
     if separation.instruction.operation == "remove":
         mask = 1.0 - mask
@@ -119,14 +102,7 @@ def find_events(separation: Separation) -> tuple[Event, ...]:
 
 
 def events_csv(events: Mapping[str, Sequence[Event]]) -> str:
-    """The spans as a table for other programs.
-
-    Args:
-        events: in order, for each sound that was named.
-
-    Returns:
-        CSV with the columns start_s, end_s, confidence and sound.
-    """
+    """The spans of each named sound as CSV with the columns start_s, end_s, confidence and sound."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["start_s", "end_s", "confidence", "sound"])

@@ -48,15 +48,8 @@ def hear_on(model: HSM, before: Listening, chunk: Audio, sound: str) -> Listenin
         recent   |--------- window, 2.56 s ---------|--new--|.|
         looked at         |--------- window, 2.56 s --------|    the columns of `new` are added to the curves
 
-    Args:
-        model: separates the window.
-        before: what is kept so far.
-        chunk: the next piece; another rate begins anew.
-        sound: in words.
-
-    Returns:
-        What is kept now; the same curves where the piece completed no column of 0.16 s. Of a piece
-        longer than a window the last window is looked at, and the rest is left out of the curves.
+    A piece that completes no column of 0.16 s leaves the curves as they are; another rate begins anew; of a piece
+    longer than a window the last window is looked at.
     """
     if before.rate_hz != chunk.rate_hz:
         before = Listening.begin(chunk.rate_hz)

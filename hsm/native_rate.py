@@ -71,15 +71,7 @@ def filtered(
 
 
 def apply_mask(audio: Audio, mask: Tensor) -> Audio:
-    """Filter a sound with a mask; see `filtered`.
-
-    Args:
-        audio: any rate and number of channels.
-        mask: (T, 513) in [0, 1] or complex, on the 16 kHz STFT of 1,024 and 512 samples.
-
-    Returns:
-        The filtered sound with the input's rate, channels and length.
-    """
+    """A sound filtered with a mask (T, 513), in [0, 1] or complex; see `filtered`."""
     wave = torch.from_numpy(audio.samples)  # (channels, S)
     blocks = [kept for _, kept in filtered([wave], [mask], audio.rate_hz, audio.length_samples)]
     return Audio(torch.cat(blocks, 1).numpy(), audio.rate_hz)

@@ -63,29 +63,14 @@ def without_weights() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class WeightFolder:
-    """A folder of weights: manifest.json beside safetensors files.
-
-    Args:
-        path: the folder.
-        manifest: {"config": {...}, "licence": ..., "files": {name: {"file", "sha256", "bytes", ...}}}.
-    """
+    """A folder of weights: manifest.json beside safetensors files."""
 
     path: Path
     manifest: dict[str, Any]
 
     @staticmethod
     def open(path: str | Path) -> WeightFolder:
-        """Read a folder's manifest.
-
-        Args:
-            path: the folder.
-
-        Returns:
-            The folder; its files are checked when they are loaded.
-
-        Raises:
-            HSMError: no such folder, or a manifest that cannot be read.
-        """
+        """Read a folder's manifest; `HSMError` where it is missing or damaged. Files are checked when loaded."""
         path = Path(path)
         file = path / MANIFEST
         if not file.is_file():
@@ -134,16 +119,7 @@ class WeightFolder:
         return state
 
     def load_into(self, name: str, module: nn.Module, half: bool = False) -> None:
-        """Load one file into a network, strictly; see `without_weights`.
-
-        Args:
-            name: of the network.
-            module: the network; it takes over the tensors.
-            half: as in `state`.
-
-        Raises:
-            HSMError: as `state`, or names or shapes that do not fit the network.
-        """
+        """Load one file into a network, strictly; it takes over the tensors. `HSMError` also where they do not fit."""
         try:
             module.load_state_dict(self.state(name, half), assign=True)
         except RuntimeError as error:

@@ -39,15 +39,7 @@ class Stream:
         self._first = 0  # absolute position of the first that is held
 
     def read(self, begin: int, end: int) -> Tensor:
-        """Read [begin, end) and forget what lies before.
-
-        Args:
-            begin: first position; no smaller than at the call before.
-            end: position behind the last, at least begin.
-
-        Returns:
-            That stretch; shorter, down to nothing, where the stream ends before.
-        """
+        """Read [begin, end) and forget what lies before; shorter, down to nothing, where the stream ends."""
         assert self._first <= begin <= end, "what was forgotten cannot be read again"
         while self._held is None or self._first + self._held.shape[self._dim] < end:
             piece = next(self._pieces, None)
@@ -92,14 +84,7 @@ class Window:
 
 
 def window_places(columns: int) -> Iterator[Window]:
-    """Windows of 64 columns, 8 of them overlapping; the last one ends with the sound.
-
-    Args:
-        columns: length of the sound in columns of 0.16 s, at least 1.
-
-    Yields:
-        Windows in order; a sound of up to 10.24 s is one window of its own length.
-    """
+    """Windows of 64 columns, 8 of them overlapping; the last ends with the sound. Up to 10.24 s are one window."""
     first = 0
     while first < columns:
         window = Window(first, min(PATCH_COLUMNS, columns))
@@ -114,15 +99,7 @@ def columns_of(length_samples: int, rate_hz: int) -> int:
 
 
 def windows(pieces: Iterable[Tensor], columns: int) -> Iterator[tuple[Window, Tensor]]:
-    """Cut a stream into its windows.
-
-    Args:
-        pieces: (S,) each, at 16 kHz, in order.
-        columns: length of the whole in columns.
-
-    Yields:
-        Each window with its samples (S,), zeros behind the end of the sound.
-    """
+    """Cut a stream (S,) at 16 kHz into its windows with their samples, zeros behind the end of the sound."""
     stream = Stream(pieces, 0)
     for window in window_places(columns):
         yield window, pad_to_multiple(stream.read(window.samples.start, window.samples.stop), COLUMN_SAMPLES)
@@ -136,13 +113,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 class CrossFade:
-    """Joins per-window values along frames with weights that fall to zero at the inner edges.
-
-    Args:
-        length: frames of the whole sound.
-        width: values a frame.
-        dtype: of the values; complex ones are joined as the waves that they make would be.
-    """
+    """Joins per-window values (T, width) along frames, with weights that fall to zero at the inner edges."""
 
     def __init__(self, length: int, width: int, dtype: torch.dtype = torch.float32) -> None:
         self._length, self._done = length, 0
@@ -150,15 +121,7 @@ class CrossFade:
         self._weight = torch.zeros(0, 1)
 
     def add(self, first: int, values: Tensor, fade: int, at_start: bool, at_end: bool) -> None:
-        """Add one window.
-
-        Args:
-            first: its first frame; none that was taken before.
-            values: (T, width).
-            fade: frames of fade at an inner edge.
-            at_start: whether the window begins the sound, so that nothing fades in.
-            at_end: whether it ends the sound.
-        """
+        """Add a window's values (T, width) from a frame on; `fade` frames fade but at the sound's own edges."""
         assert first >= self._done, "what was taken cannot change any more"
         weight = torch.ones(len(values), 1)
         ramp = ((torch.arange(min(fade, len(values))) + 0.5) / fade).unsqueeze(1)
@@ -174,14 +137,7 @@ class CrossFade:
         self._weight[begin:end] += weight[: end - begin]
 
     def take(self, before: int) -> Tensor:
-        """Hand out, once, the frames that no later window touches.
-
-        Args:
-            before: first frame of the next window.
-
-        Returns:
-            (frames since the last call, width).
-        """
+        """Hand out, once, the frames before the next window's first: no later window touches them."""
         count = before - self._done
         joined = self._sum[:count] / self._weight[:count].clamp_min(1e-6)
         self._sum, self._weight, self._done = self._sum[count:], self._weight[count:], before
