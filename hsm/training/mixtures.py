@@ -32,8 +32,8 @@ class MixingSettings:
         crop_s: length of a mixture; a multiple of 0.16 s where patches are used.
         sources: probabilities of 1, 2, 3, ... sources.
         snr_db: levels relative to the first source are uniform in [-snr_db, snr_db]. Paper: 15.
-        noise: share of the mixtures of several sources in which one is a synthesised noise.
-        speech_over_music: share of them that are speech over music as long as the mixture.
+        noise: share of the mixtures with a place for it in which one source is a synthesised noise.
+        speech_over_music: share of those of several sources that are speech over music as long as the mixture.
         songs: share of them that are a singer over an accompaniment, of the same recording where there is one.
         focus_group: this share of the clips comes from one group ("" for none).
         focus_share: see focus_group.
@@ -95,7 +95,7 @@ class MixtureBatch(NamedTuple):
 class _Part(NamedTuple):
     """A source to be: number of its clip, the clip as others may conflict with it, what it is asked for by."""
 
-    index: int
+    number: int
     clip: Clip
     caption: str
 
@@ -211,13 +211,9 @@ class Mixer:
         """The sources of a mixture."""
         settings, scene = self.settings, self.rng.random()
         count = 1 + int(self.rng.choice(len(settings.sources), p=settings.sources))
-        if count == 1:
-            return [self._part(self.draw_clip())]
-        if scene < settings.songs and {"voice", "music"} <= set(self._draws):
+        if count > 1 and scene < settings.songs and {"voice", "music"} <= self._draws.keys():
             parts = self._song()
-        elif settings.songs <= scene < settings.songs + settings.speech_over_music and {"speech", "music"} <= set(
-            self._draws
-        ):
+        elif count > 1 and scene > 1 - settings.speech_over_music and {"speech", "music"} <= self._draws.keys():
             parts = self._speech_over_music()
         else:
             parts = [self._part(self.draw_clip())]
@@ -262,14 +258,12 @@ class Mixer:
         return wave
 
     def _waves(self, parts: list[_Part]) -> Tensor:
-        """(K, S) at unit RMS; parts of one recording begin at the same place of it."""
-        sources = [(part.clip.source, part.clip.recording) for part in parts]
-        if len(parts) > 1 and parts[0].clip.recording and sources[0] == sources[1]:
+        """(K, S) at unit RMS; singer and accompaniment of one recording begin at the same place of it."""
+        waves, (first, *others) = [], parts
+        if others and first.clip.recording and first.clip.recording == others[0].clip.recording:
             place, speed = self.rng.random(), 1.0 + self.settings.speed * self.rng.uniform(-1, 1)
-            waves = [self._at_another_speed(part.index, self.crop_samples, place, speed) for part in parts[:2]]
-        else:
-            waves = [self.draw_source(part.index, self.crop_samples) for part in parts[:2]]
-        waves += [self.draw_source(part.index, self.crop_samples) for part in parts[2:]]
+            waves = [self._at_another_speed(part.number, self.crop_samples, place, speed) for part in parts[:2]]
+        waves += [self.draw_source(part.number, self.crop_samples) for part in parts[len(waves) :]]
         return self.reverberate(self.equalise(torch.from_numpy(np.stack(waves))))
 
     def equalise(self, waves: Tensor) -> Tensor:
@@ -327,7 +321,7 @@ class Mixer:
             sources,
             present,
             [[part.caption for part in parts] for _, parts, _ in drawn],
-            [[self.clips[part.index].classes for part in parts] for _, parts, _ in drawn],
+            [[self.clips[part.number].classes for part in parts] for _, parts, _ in drawn],
             [absent for _, _, absent in drawn],
         )
 

@@ -65,7 +65,7 @@ def test_each_stage_overfits_one_batch(make_context: MakeContext, name: str) -> 
         loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in optimisers:
             optimiser.step()
-        history.append(float(loss))
+        history.append(float(loss.detach()))
     assert min(history[-3:]) < history[0] - FALL[name], history
 
 
@@ -202,7 +202,7 @@ def test_a_run_ends_by_the_clock(make_context: MakeContext, tmp_path: Path, monk
     monkeypatch.setattr("hsm.training.trainer.time.monotonic", lambda: float(next(ticks)))
     trainer = Trainer(STAGES["codec"](make_context()), tmp_path, Budget(minutes=1.0))
     trainer.train()
-    assert trainer.step == 12, "of five seconds each"
+    assert (trainer.step, trainer.elapsed_s) == (11, 60.0), "of five seconds each, after five of preparation"
 
 
 @pytest.mark.parametrize("name", ADAMW_ALONE)

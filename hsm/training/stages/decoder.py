@@ -83,8 +83,8 @@ class DecoderStage(Stage):
         """Single clips, or the sources of pairs, each to be asked for by one of the two tasks."""
         if self.separators is None or rng.random() >= PREDICTED_SHARE:
             self.mixer.rng = rng
-            waves, samples = zip(*(self.mixer.excerpt(LEVEL_DB) for _ in range(self.fresh)), strict=True)
-            return Sounds(torch.stack(waves), torch.tensor(samples))
+            drawn = [self.mixer.excerpt(LEVEL_DB) for _ in range(self.fresh)]
+            return Sounds(torch.stack([wave for wave, _ in drawn]), torch.tensor([samples for _, samples in drawn]))
         batch = self.mixer.batch(self.fresh // 2, rng)
         task = torch.from_numpy(rng.integers(0, 2, self.fresh))
         sides = [side for texts in batch.captions for side in (texts, texts[::-1])]  # wanted first
