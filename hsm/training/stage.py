@@ -100,7 +100,7 @@ class Stage:
 
     def optimisers(self) -> list[torch.optim.Optimizer]:
         """Muon for the matrices inside blocks, AdamW for the rest."""
-        named = [(name, p) for module in self.trains.values() for name, p in module.named_parameters()]
+        named = [(f"{key}.{name}", p) for key, module in self.trains.items() for name, p in module.named_parameters()]
         named = [(name, p) for name, p in named if p.requires_grad]
         matrices = {name: p for name, p in named if p.ndim == 2 and any(part in name for part in self.matrices)}
         others = [p for name, p in named if name not in matrices]

@@ -214,6 +214,14 @@ def test_what_has_no_blocks_is_stepped_by_adamw_alone(make_context: MakeContext,
     assert stepped == sum(p.numel() for p in stage.trains[name].parameters())
 
 
+def test_networks_trained_together_are_all_stepped_though_their_matrices_have_the_same_names(
+    make_context: MakeContext,
+) -> None:
+    stage = STAGES["joint"](make_context())
+    stepped = {id(p) for optimiser in stage.optimisers() for group in optimiser.param_groups for p in group["params"]}
+    assert stepped == {id(p) for module in stage.trains.values() for p in module.parameters()}
+
+
 def test_the_rate_option_scales_the_steps_of_every_optimiser(make_context: MakeContext) -> None:
     context = make_context()
     one = [o.param_groups[0]["lr"] for o in STAGES["mask"](context).optimisers()]
