@@ -368,9 +368,9 @@ def test_a_renderer_without_weights_names_the_files_that_are_not_there(tmp_path:
     model = HSM.load(tmp_path)
     missing = [model.missing_weights(name) for name in ("mask", "codec", "audiosep")]
     assert missing == [(), ("decoder",), ("audiosep",)]
-    with pytest.raises(HSMError, match=r"'audiosep' needs audiosep\.safetensors, .*hsm\.training audiosep"):
+    with pytest.raises(HSMError, match=r"'audiosep' needs audiosep\.safetensors, .*hsm train audiosep"):
         model.separate(make_sound(0.5), ASKED, RIVAL)
-    with pytest.raises(HSMError, match=r"'codec' needs decoder\.safetensors, .*hsm\.training decoder"):
+    with pytest.raises(HSMError, match=r"'codec' needs decoder\.safetensors, .*hsm train decoder"):
         model.separate(make_sound(0.5), ASKED, SeparationOptions(renderer="codec"))
     model.separate(make_sound(0.5), ASKED)
 
