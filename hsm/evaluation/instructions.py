@@ -18,6 +18,7 @@ from hsm.records import Instruction
 HAND_WRITTEN = Path(__file__).parent / "data" / "instructions.csv"
 UNSEEN = Path(__file__).parent / "data" / "instructions_unseen.csv"
 BLIND = Path(__file__).parent / "data" / "instructions_blind.csv"
+TYPED = Path(__file__).parent / "data" / "instructions_typed.csv"
 TEMPLATES = {
     "Extract {}": "extract", "Extract the {} from the mixture": "extract", "Separate {}": "extract",
     "isolate the {}": "extract", "keep only the {}": "extract", "Keep {}": "extract", "Remove {}": "remove",
@@ -48,7 +49,8 @@ class Case:
         operation: "extract", "remove", or "none" where an error is right.
         description: words that must be kept.
         optional: words that may be kept.
-        also: another right answer, as "operation: description"; may be empty.
+        also: another right answer, as "operation: description", or "none"; may be empty.
+        note: a piece of what the user must be told; may be empty.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Case:
     description: str
     optional: str = ""
     also: str = ""
+    note: str = ""
 
 
 def load_cases(path: Path = HAND_WRITTEN) -> list[Case]:
@@ -72,7 +75,7 @@ def plain_words(text: str) -> str:
 
 def evaluated_sentences() -> frozenset[str]:
     """Words of every evaluated sentence, which training leaves out."""
-    cases = [case for path in (HAND_WRITTEN, UNSEEN, BLIND) for case in load_cases(path)]
+    cases = [case for path in (HAND_WRITTEN, UNSEEN, BLIND, TYPED) for case in load_cases(path)]
     return frozenset(plain_words(case.text) for case in [*cases, *template_cases()])
 
 
@@ -92,7 +95,7 @@ def _content(text: str) -> set[str]:
 def is_right(case: Case, found: Instruction | None) -> bool:
     """Operation right, every content word kept, and no other word left in."""
     if found is None or case.operation == "none":
-        return found is None and case.operation == "none"
+        return found is None and "none" in (case.operation, case.also)
     answers = [(case.operation, case.description)]
     if case.also:
         operation, _, description = case.also.partition(":")
@@ -104,12 +107,18 @@ def is_right(case: Case, found: Instruction | None) -> bool:
     )
 
 
+def answered(text: str, parse: Callable[[str], Instruction]) -> tuple[Instruction | None, str]:
+    """What the parser made of it and what it told the user; None where it raised `HSMError`."""
+    try:
+        found = parse(text)
+    except HSMError as error:
+        return None, str(error)
+    return found, found.note
+
+
 def understood(text: str, parse: Callable[[str], Instruction]) -> Instruction | None:
     """What the parser made of it, None where it raised `HSMError`."""
-    try:
-        return parse(text)
-    except HSMError:
-        return None
+    return answered(text, parse)[0]
 
 
 def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[str, tuple[int, int]], list[str]]:
@@ -117,13 +126,13 @@ def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[
     right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     misses = []
     for case in cases:
-        found = understood(case.text, parse)
-        good = is_right(case, found)
+        found, told = answered(case.text, parse)
+        good = is_right(case, found) and case.note.lower() in told.lower()
         right[case.kind][0] += good
         right[case.kind][1] += 1
         if not good:
             got = f"{found.operation}: {found.description} ({found.parser})" if found else "nothing"
-            misses.append(f"{case.kind:10} {case.text!r}: wanted {case.operation}: {case.description}; got {got}")
+            misses.append(f"{case.kind:10} {case.text!r}: wanted {case.operation}: {case.description}; got {got} {told}")
     return {kind: (good, total) for kind, (good, total) in right.items()}, misses
 
 
@@ -164,13 +173,14 @@ def run(parse: Callable[[str], Instruction] = parse_instruction, show_misses: bo
         show_misses: print each sentence that was misunderstood, but none of the blind set.
 
     Returns:
-        The sets: hand-written, templates, unseen, blind.
+        The sets: hand-written, templates, unseen, blind, typed.
     """
     sets = {
         "hand-written": load_cases(),
         "templates": template_cases(),
         "unseen": load_cases(UNSEEN),
         "blind": load_cases(BLIND),
+        "typed": load_cases(TYPED),
     }
     found = []
     for name, cases in sets.items():
