@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -39,7 +39,7 @@ from hsm.features import (
     STFT_BINS,
     working_gain,
 )
-from hsm.instruction import OfflineParser, Parser
+from hsm.instruction import OfflineParser, Parser, understand
 from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
 from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
@@ -395,15 +395,14 @@ class HSM:
         """A random tiny model for tests: the same code path, nothing learnt."""
         return HSM.untrained(TINY, seed)
 
-    def parse(self, text: str) -> Instruction:
-        """Understand an instruction; `HSMError` where it names no sound. Paper: Sec. III-F."""
-        return self.parser.parse(text)
+    def parse(self, text: str, options: SeparationOptions | None = None) -> Instruction:
+        """Understand an instruction, with corrections; `HSMError` where it names no sound. Paper: Sec. III-F."""
+        return understand(text, options or SeparationOptions(), self.parser)
 
-    def preview(self, text: str) -> Instruction:
-        """How the offline parser reads it, in milliseconds; for an instruction that is still being typed."""
-        parser = self.parser.offline if isinstance(self.parser, LanguageModelParser) else self.parser
-        found: Instruction = parser.parse(text)
-        return found
+    def preview(self, text: str, options: SeparationOptions | None = None) -> Instruction:
+        """What would run, read offline in milliseconds; for an instruction that is still being typed."""
+        parser: Any = self.parser.offline if isinstance(self.parser, LanguageModelParser) else self.parser
+        return understand(text, options or SeparationOptions(), parser)
 
     def encode(self, audio: Audio, progress: Progress | None = None) -> EncodedMixture:
         """Compute what does not depend on the instruction.
@@ -439,7 +438,7 @@ class HSM:
 
     def encode_query(self, instruction: str | Instruction, options: SeparationOptions) -> tuple[Instruction, Query]:
         """An instruction as understood and as the networks take it; `HSMError` where it names no sound."""
-        understood = self._understand(instruction, options)
+        understood = understand(instruction, options, self.parser)
         query = self.model.encode_query(understood.operation, understood.description, understood.descriptions)
         return understood, query
 
@@ -766,18 +765,3 @@ class HSM:
     def global_feature(self, audio: Audio) -> np.ndarray:
         """G of any sound: (D,) float32; `HSMError` for silence."""
         return self.encode(audio).global_feature
-
-    def _understand(self, instruction: str | Instruction, options: SeparationOptions) -> Instruction:
-        """The instruction after the caller's corrections; text is not read where both parts are given."""
-        if isinstance(instruction, str):
-            if options.operation is not None and options.description is not None:
-                return Instruction(options.operation, options.description, instruction)
-            instruction = self.parse(instruction)
-        if options.operation is None and options.description is None:
-            return instruction
-        return replace(
-            instruction,
-            operation=options.operation or instruction.operation,
-            description=options.description or instruction.description,
-            descriptions=() if options.description else instruction.descriptions,
-        )

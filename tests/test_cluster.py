@@ -50,7 +50,7 @@ def test_a_cluster_does_what_one_machine_does_and_each_finds_done_what_the_other
     for name in "acd":
         one, other = (Audio.load(str(lines[name]["target"])) for lines in (there, here))
         assert np.array_equal(one.samples, other.samples)
-        assert there[name]["description"] == "dog"
+        assert there[name]["description"] == here[name]["description"]
     assert [bool(lines_of("there")[name].get("skipped")) for name in "abcd"] == [True, False, True, True]
     again = lines_of("here", "--ray", "auto", "--workers", "1")
     assert [bool(again[name].get("skipped")) for name in "abcd"] == [True, False, True, True]

@@ -132,7 +132,9 @@ def score(cases: list[Case], parse: Callable[[str], Instruction]) -> tuple[dict[
         right[case.kind][1] += 1
         if not good:
             got = f"{found.operation}: {found.description} ({found.parser})" if found else "nothing"
-            misses.append(f"{case.kind:10} {case.text!r}: wanted {case.operation}: {case.description}; got {got} {told}")
+            misses.append(
+                f"{case.kind:10} {case.text!r}: wanted {case.operation}: {case.description}; got {got} {told}"
+            )
     return {kind: (good, total) for kind, (good, total) in right.items()}, misses
 
 
@@ -173,14 +175,14 @@ def run(parse: Callable[[str], Instruction] = parse_instruction, show_misses: bo
         show_misses: print each sentence that was misunderstood, but none of the blind set.
 
     Returns:
-        The sets: hand-written, templates, unseen, blind, typed.
+        The sets: hand-written, templates, unseen, typed, blind.
     """
     sets = {
         "hand-written": load_cases(),
         "templates": template_cases(),
         "unseen": load_cases(UNSEEN),
-        "blind": load_cases(BLIND),
         "typed": load_cases(TYPED),
+        "blind": load_cases(BLIND),
     }
     found = []
     for name, cases in sets.items():

@@ -1,10 +1,10 @@
 """What the user asked for, read from free text. Paper: Sec. III-F.
 
-`text.py` makes typed text safe; `spelling.py` puts misspelt command words right; `grammar.py` (over
-`words.py`, `complaints.py`, `contrasts.py`) knows the common forms; `neural.py` is the trained parser for all others;
-`language_model.py` with `chat_models.py` asks a large language model where one is configured;
-`targets.py` finds several sounds in one description; `language.py` notices text that is not English;
-`generator.py` with `phrases.py` and `sounds.py` writes the sentences that training uses.
+`text.py` makes typed text safe; `wishes.py` knows words of the trade and what cannot be done; `spelling.py` puts
+misspelt command words right; `neural.py` is the trained parser, which reads every English sentence; `language.py`
+notices other languages and reads their commonest words; `targets.py` finds several sounds in one description;
+`known.py` finds wordings that the separator knows; `language_model.py` with `chat_models.py` asks a large language
+model where one is configured; `generator.py` with `phrases.py` and `sounds.py` writes the sentences of training.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hsm.errors import HSMError
-from hsm.instruction.grammar import Reading, read, read_command
-from hsm.instruction.language import language_note
-from hsm.instruction.sounds import sound_words
+from hsm.instruction.language import language_note, other_language, read_words
+from hsm.instruction.neural import Reading
 from hsm.instruction.spelling import correct_commands
 from hsm.instruction.targets import split_targets
-from hsm.instruction.text import clean_text
-from hsm.records import Instruction
+from hsm.instruction.text import EXAMPLES, clean_text, names_nothing, nothing_to_separate, trim
+from hsm.instruction.wishes import asks_to_add, left_out, meant, plain_english
+from hsm.records import Instruction, SeparationOptions
 
-__all__ = ["OfflineParser", "Parser", "parse_instruction"]
+__all__ = ["OfflineParser", "Parser", "parse_instruction", "understand"]
 
-SURE = 0.9  # confidence from which the trained parser may correct the grammar's description
+UNSURE = 0.4  # confidence where something that was asked for is left out
 
 
 class Parser(Protocol):
@@ -34,76 +34,82 @@ class Parser(Protocol):
         ...
 
 
-class TrainedParser(Parser, Protocol):
-    """A parser with a vocabulary."""
+class TrainedParser(Protocol):
+    """A network with a vocabulary."""
 
     def is_word(self, word: str) -> bool:
         """Whether a lower-case word is known as a whole."""
+        ...
+
+    def read(self, text: str) -> Reading:
+        """Mark the sound's words and decide the operation."""
         ...
 
 
 def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruction:
     """Understand an instruction.
 
-    Where the whole sentence is one of the grammar's commands, the grammar decides the operation, and
-    the trained parser may only cut words that it is sure are none of the sound's ("keep onlly birds"). It
-    is not asked where nothing could be cut: a single word, or words of the list of known sounds alone.
-    The trained parser, where one is given, decides all other sentences.
-
     Args:
         text: as typed, such as "remove the dog barking"; a bare caption is an extraction.
-        neural: the trained parser, `hsm.instruction.neural.NeuralParser`.
+        neural: the trained parser, `hsm.instruction.neural.NeuralParser`; without it, and for other languages than
+            English, the commonest words of the language alone are read.
 
     Returns:
-        The operation and the description of the sound.
+        The operation, the description of the sound, and a note about what was left out.
 
     Raises:
-        HSMError: empty, longer than 1,000 characters, or naming no sound.
+        HSMError: empty, longer than 1,000 characters, naming no sound, or asking to add one.
     """
     cleaned = clean_text(text)
-    note = language_note(cleaned)
-    if neural is not None:
-        cleaned = correct_commands(cleaned, neural.is_word)
-    command = read_command(cleaned)
-    if neural is None:
-        return _from_reading(command or read(cleaned), text, note)
-    if command is None:
-        return replace(neural.parse(cleaned), text=text, note=note)
-    known = _from_reading(command, text, note)
-    if command.whole or _nothing_to_cut(command.description):
-        return known
-    try:
-        trained = replace(neural.parse(cleaned), text=text, note=note)
-    except HSMError:
-        return known
-    cuts = set(trained.description.lower().split()) <= set(known.description.lower().split())
-    agrees = trained.operation == known.operation and trained.confidence >= SURE
-    return trained if cuts and agrees else known
-
-
-def _nothing_to_cut(description: str) -> bool:
-    words = description.lower().split()
-    return (len(words) == 1 and words[0].isalpha()) or sound_words().issuperset(words)
-
-
-def _from_reading(reading: Reading, text: str, note: str) -> Instruction:
+    language = other_language(cleaned)
+    note = language_note(language)
+    if language or neural is None:
+        reading = read_words(cleaned, language or "English")
+    else:
+        reading = neural.read(correct_commands(plain_english(cleaned), neural.is_word))
+    description = trim(reading.description)
+    if names_nothing(description):
+        if asks_to_add(reading.rest):
+            raise HSMError(
+                f"instruction: {text[:60]!r} asks to add a sound; only what is in the recording can be extracted or "
+                f"removed, for example {EXAMPLES}."
+            )
+        raise nothing_to_separate(text, note or left_out(reading.rest, "extract", "a sound"))
+    operation, description, alias = meant(reading.operation, description)
+    limits = left_out(reading.rest, operation, description)
     return Instruction(
-        operation=reading.operation,
-        description=reading.description,
+        operation=operation,
+        description=description,
         text=text,
-        parser="grammar",
-        confidence=0.95 if reading.certain else 0.6,
-        descriptions=split_targets(reading.description),
-        note=note,
+        parser="words" if language or neural is None else "neural",
+        confidence=min(reading.confidence, UNSURE) if limits else reading.confidence,
+        descriptions=split_targets(description),
+        note=" ".join(filter(None, (note, alias, limits))),
     )
 
 
 @dataclass(frozen=True)
 class OfflineParser:
-    """`parse_instruction` as a parser: the grammar, then the trained parser where there is one."""
+    """`parse_instruction` as a parser."""
 
     neural: TrainedParser | None = None
 
     def parse(self, text: str) -> Instruction:
         """Understand one; raises `HSMError` where no sound is named."""
         return parse_instruction(text, self.neural)
+
+
+def understand(wish: str | Instruction, options: SeparationOptions, parser: Parser) -> Instruction:
+    """A wish after the caller's corrections: what will run. Text is not read where both parts are given."""
+    operation, description = options.operation, options.description
+    if isinstance(wish, str):
+        wish = Instruction(operation, description, wish) if operation and description else parser.parse(wish)
+    if not operation and not description:
+        return wish
+    return replace(
+        wish,
+        operation=operation or wish.operation,
+        description=description or wish.description,
+        descriptions=() if description else wish.descriptions,
+        note="",  # it spoke of what the parser had understood
+    )

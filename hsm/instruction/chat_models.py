@@ -31,12 +31,7 @@ class Chat(Protocol):
 
 
 class AbsentChat:
-    """Stands where a model could not be loaded: every question fails with the reason.
-
-    Args:
-        name: of the model that was asked for.
-        reason: short enough to show.
-    """
+    """Stands where a model could not be loaded: every question fails with the reason."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = f"llm:{name}", reason
@@ -47,13 +42,7 @@ class AbsentChat:
 
 
 class EndpointChat:
-    """Any OpenAI-compatible endpoint.
-
-    Args:
-        url: base address, such as "https://api.example.com/v1".
-        model: name that the endpoint knows.
-        key: bearer key; taken from the environment variable HSM_LLM_API_KEY where none is given.
-    """
+    """Any OpenAI-compatible endpoint, by its base address; its bearer key comes from HSM_LLM_API_KEY by default."""
 
     def __init__(self, url: str, model: str, key: str | None = None) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
@@ -64,9 +53,7 @@ class EndpointChat:
     def reply(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Ask once; raises `ReplyError` on any failure of the network or the form."""
         body = {"model": self.model, "messages": messages, "temperature": 0, "max_tokens": 200}
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
         request = urllib.request.Request(self.url, json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as response:
@@ -84,24 +71,14 @@ class EndpointChat:
 
 
 class TransformersChat:
-    """A chat model of `transformers`.
-
-    Args:
-        model: a causal language model.
-        tokenizer: its tokenizer; its chat template is used where it has one.
-        name: shown as the parser's name.
-    """
+    """A causal language model of `transformers` with its tokenizer, whose chat template is used where there is one."""
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, f"llm:{name}"
 
     @staticmethod
     def load(name_or_path: str, device: str = "cpu") -> TransformersChat:
-        """Load by hub name or folder.
-
-        Raises:
-            HSMError: it cannot be loaded.
-        """
+        """Load by hub name or folder; `HSMError` where it cannot be loaded."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         try:

@@ -6,11 +6,11 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate, pairwise
 
 from hsm.instruction.phrases import load_phrases
-from hsm.instruction.sounds import owner, scene, simple_sound, source_and_deed
+from hsm.instruction.sounds import items, scene, simple_sound, source_and_deed
 
 LABELS = ("extract", "remove", "nothing")
 _OPTIONAL_CHANCE = 0.4
@@ -19,9 +19,11 @@ _NAME = re.compile(r"\{(\w+)(\??)\}")
 _SLOT = re.compile(r"<([XYxySD])>")
 _LEAD = re.compile(r"(?:a|an|the|some|that|this|my) ", re.IGNORECASE)
 _KINDS = {
-    "plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 5, "question": 4, "label": 2, "both": 5,
-    "contrast": 5, "solo": 0.6, "going": 1,
+    "plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 4.5, "question": 4, "label": 2, "both": 5,
+    "contrast": 4.5, "solo": 0.6, "going": 1, "noise": 4, "music": 2.5, "karaoke": 1.5, "limit": 6, "which": 2.5,
+    "turned": 2.5, "terse": 3.5, "slang": 1.5,
 }  # fmt: skip
+_POOLS = {"noise": "noises", "music": "parts", "karaoke": "karaoke", "which": "countable"}  # what <X> is drawn from
 _ARTICLES = (
     "the ", "the ", "the ", "a ", "an ", "that ", "this ", "some ", "any ", "all the ", "these ", "those ", "", "", "",
 )  # fmt: skip
@@ -68,40 +70,46 @@ def _expand(template: str, rng: random.Random) -> str:
     raise AssertionError(f"a rule expands for ever: {template}")
 
 
-def _sound(rng: random.Random, captions: list[str], short: bool) -> str:
-    """A description without a leading article."""
-    pick = rng.random()
-    if captions and pick < (0.08 if short else 0.3):
-        return rng.choice(captions).rstrip(". ")
-    if pick < 0.82 or short:
-        return simple_sound(rng)
-    return re.sub(r"^(?:a|an|the|some) ", "", scene(rng))
+@dataclass(frozen=True)
+class _Speaker:
+    """Puts sounds into templates: with what chance, of which captions, from which section of the sounds."""
+
+    rng: random.Random
+    captions: list[str]
+    kind: str = ""
+
+    def sound(self, short: bool) -> str:
+        """A description without a leading article."""
+        pick = self.rng.random()
+        if self.captions and pick < (0.08 if short else 0.3):
+            return self.rng.choice(self.captions).rstrip(". ")
+        if pick < 0.82 or short:
+            return simple_sound(self.rng)
+        return re.sub(r"^(?:a|an|the|some) ", "", scene(self.rng))
+
+    def phrase(self, article: bool, short: bool, neither: bool = False, pool: str = "") -> tuple[str, str]:
+        """A sound as it stands in a sentence, with its marks; sometimes several joined; "nor" after "neither"."""
+        rng = self.rng
+        count = rng.choice((1, 1, 1, 1, 1, 1, 2, 2, 3)) if rng.random() < 0.6 else 1
+        count = rng.choice((2, 2, 3)) if neither else 1 if pool in ("karaoke", "countable") else count
+        text, marks = "", ""
+        for index in range(count):
+            if index:
+                joint = ", " if count > 2 and index < count - 1 else " nor " if neither else rng.choice(_JOINTS)
+                text, marks = text + joint, marks + "1" * len(joint)
+            lead = rng.choice(_ARTICLES) if article else ""
+            if article and not pool and rng.random() < 0.06:
+                lead = rng.choice(_SOUND_OF)
+            if article and index == 0 and count > 1 and not neither and rng.random() < 0.1:
+                lead = rng.choice(("both the ", "both ", "either "))
+            sound = rng.choice(items(pool)) if pool else self.sound(short or count > 1)
+            if not pool and rng.random() < 0.05 and not sound.startswith(("a ", "an ", "the ")):
+                lead, sound = "", f"{rng.choice(items('owners'))} {sound}"
+            text, marks = text + lead + sound, marks + ("1" if index else "0") * len(lead) + "1" * len(sound)
+        return text, marks
 
 
-def _phrase(
-    rng: random.Random, captions: list[str], article: bool, short: bool, neither: bool = False
-) -> tuple[str, str]:
-    """A sound as it stands in a sentence, with its marks; sometimes several joined by "and"; "nor" after "neither"."""
-    count = rng.choice((1, 1, 1, 1, 1, 1, 2, 2, 3)) if rng.random() < 0.6 else 1
-    count = rng.choice((2, 2, 3)) if neither else count
-    text, marks = "", ""
-    for index in range(count):
-        if index:
-            joint = ", " if count > 2 and index < count - 1 else " nor " if neither else rng.choice(_JOINTS)
-            text, marks = text + joint, marks + "1" * len(joint)
-        lead = rng.choice(_ARTICLES) if article else ""
-        if article and rng.random() < 0.06:
-            lead = rng.choice(_SOUND_OF)
-        if article and index == 0 and count > 1 and not neither and rng.random() < 0.1:
-            lead = rng.choice(("both the ", "both ", "either "))
-        sound = _sound(rng, captions, short or count > 1)
-        if rng.random() < 0.05 and not sound.startswith(("a ", "an ", "the ")):
-            lead, sound = "", f"{owner(rng)} {sound}"
-        text, marks = text + lead + sound, marks + ("1" if index else "0") * len(lead) + "1" * len(sound)
-    return text, marks
-
-
-def _fill(template: str, rng: random.Random, captions: list[str]) -> tuple[str, str]:
+def _fill(template: str, speaker: _Speaker) -> tuple[str, str]:
     """Put sounds into the slots. One <X> is one sound all through, marked where it is named last.
 
     <S> is the source of a sound and <D> what it does; both are marked.
@@ -109,25 +117,30 @@ def _fill(template: str, rng: random.Random, captions: list[str]) -> tuple[str, 
     text, marks, end = "", "", 0
     slots = list(_SLOT.finditer(template))
     wanted = [slot.start() for slot in slots if slot[1] in "Xx"]
-    asked: tuple[str, str] | None = None
-    who, deed = source_and_deed(rng)
+    pool, asked = _POOLS.get(speaker.kind, ""), None
+    who, deed = source_and_deed(speaker.rng)
     for slot in slots:
         text, marks = text + template[end : slot.start()], marks + "0" * (slot.start() - end)
         article, end = slot[1] in "XY", slot.end()
         if slot[1] in "SD":
             phrase = who if slot[1] == "S" else deed
-            lead = _LEAD.match(phrase)
-            skipped = len(lead[0]) if lead else 0
-            text, marks = text + phrase, marks + "0" * skipped + "1" * (len(phrase) - skipped)
+            text, marks = text + phrase, marks + _unled(phrase)
             continue
         if slot[1] in "Yy":
-            phrase, flags = _phrase(rng, captions, article, short=True)
+            phrase, flags = speaker.phrase(article, short=True, pool=pool if speaker.kind == "music" else "")
         else:
-            neither = text.lower().endswith("neither ")
-            asked = asked or _phrase(rng, captions, article, short=len(wanted) > 1, neither=neither)
+            short = len(wanted) > 1 or speaker.kind in ("terse", "slang")
+            asked = asked or speaker.phrase(article, short, text.lower().endswith("neither "), pool)
             phrase, flags = asked
         text, marks = text + phrase, marks + (flags if [slot.start()] == wanted[-1:] else "0" * len(flags))
     return text + template[end:], marks + "0" * (len(template) - end)
+
+
+def _unled(phrase: str) -> str:
+    """Marks for all of a phrase but its article."""
+    lead = _LEAD.match(phrase)
+    skipped = len(lead[0]) if lead else 0
+    return "0" * skipped + "1" * (len(phrase) - skipped)
 
 
 def _misspell(text: str, marks: str, rng: random.Random) -> tuple[str, str]:
@@ -153,15 +166,14 @@ def _swap(text: str, at: int) -> str:
     return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
 
 
-@lru_cache(maxsize=1)
-def _frames() -> tuple[list[tuple[int, str]], list[float]]:
-    frames: list[tuple[int, str]] = []
+@cache
+def _frames() -> tuple[list[tuple[int, str, str]], list[float]]:
+    frames: list[tuple[int, str, str]] = []
     weights: list[float] = []
     for label, kinds in ((0, load_phrases().extract), (1, load_phrases().remove)):
         for kind, templates in kinds.items():
-            for template in templates:
-                frames.append((label, template))
-                weights.append(_KINDS[kind] / len(templates))
+            frames += [(label, kind, template) for template in templates]
+            weights += [_KINDS[kind] / len(templates)] * len(templates)
     return frames, list(accumulate(weights))
 
 
@@ -174,20 +186,20 @@ def generate(rng: random.Random, captions: list[str] | None = None) -> Example:
     """
     captions = captions or []
     pick = rng.random()
-    if pick < 0.06:
-        label, text = 2, _expand(rng.choice(load_phrases().nothing), rng)
-        text, _ = _fill(text, rng, captions)
+    if pick < 0.1:
+        kinds = load_phrases().nothing
+        label, text = 2, _expand(rng.choice(kinds["add" if pick < 0.045 else "all"]), rng)
+        text, _ = _fill(text, _Speaker(rng, captions))
         marks = "0" * len(text)
-    elif pick < 0.18:  # a bare caption
-        label, text = 0, rng.choice(captions).rstrip(". ") if captions and rng.random() < 0.5 else scene(rng)
-        lead = _LEAD.match(text)
-        skipped = len(lead[0]) if lead else 0
-        marks = "0" * skipped + "1" * (len(text) - skipped)
+    elif pick < 0.25:  # a bare caption
+        label, text = 0, rng.choice(captions).rstrip(". ") if captions and rng.random() < 0.4 else scene(rng)
+        marks = _unled(text)
     else:
         frames, cumulative = _frames()
-        label, template = rng.choices(frames, cum_weights=cumulative)[0]
-        text, marks = _fill(_expand(template, rng), rng, captions)
-    return _dress(text, marks, label, rng)
+        label, kind, template = rng.choices(frames, cum_weights=cumulative)[0]
+        text, marks = _fill(_expand(template, rng), _Speaker(rng, captions, kind))
+    cut = len(text) - len(text.lstrip())  # a rule that begins with a space may come first
+    return _dress(text[cut:], marks[cut:], label, rng)
 
 
 def _dress(text: str, marks: str, label: int, rng: random.Random) -> Example:

@@ -16,9 +16,8 @@ from typing import Any
 
 from hsm.errors import HSMError
 from hsm.instruction.chat_models import KEY_VARIABLE, AbsentChat, Chat, EndpointChat, ReplyError, TransformersChat
-from hsm.instruction.grammar import names_nothing, trim
 from hsm.instruction.targets import split_targets
-from hsm.instruction.text import EXAMPLES, clean_text
+from hsm.instruction.text import EXAMPLES, clean_text, names_nothing, trim
 from hsm.records import OPERATIONS, Instruction
 
 LONGEST_DESCRIPTION = 300
@@ -39,17 +38,7 @@ def messages_for(text: str) -> list[dict[str, str]]:
 
 
 def instruction_from_reply(reply: str, text: str, name: str) -> Instruction:
-    """Check a model's answer.
-
-    Args:
-        reply: what the model wrote; one JSON object, alone or in a code fence.
-        text: the instruction as typed.
-        name: of the parser.
-
-    Raises:
-        ReplyError: not one object with exactly the two wanted fields.
-        HSMError: the model found no sound.
-    """
+    """Check what a model wrote about a text: `ReplyError` for another form, `HSMError` where it found no sound."""
     bare = re.sub(r"^```(?:json)?\s*|\s*```$", "", reply.strip())
     try:
         found = json.loads(bare)
@@ -73,24 +62,14 @@ def instruction_from_reply(reply: str, text: str, name: str) -> Instruction:
 
 
 class LanguageModelParser:
-    """A chat model first, the offline parser whenever that fails.
-
-    Args:
-        chat: the model.
-        offline: parses when the model cannot; its answer then carries a note that says so.
-        timeout_s: longest wait for one answer.
-    """
+    """A chat model first, the offline parser with a note that says so whenever the model fails or is too slow."""
 
     def __init__(self, chat: Chat, offline: Any, timeout_s: float = 10.0) -> None:
         self.chat, self.offline, self.timeout_s = chat, offline, timeout_s
         self._busy = threading.Lock()
 
     def parse(self, text: str) -> Instruction:
-        """Understand an instruction.
-
-        Raises:
-            HSMError: empty, too long, or naming no sound.
-        """
+        """Understand an instruction; `HSMError` where it is empty, too long, or names no sound."""
         cleaned = clean_text(text)
         try:
             return instruction_from_reply(self._ask(cleaned), text, self.chat.name)
@@ -125,18 +104,13 @@ class LanguageModelParser:
 
 
 def with_language_model(offline: Any, model: str, url: str = "", device: str = "cpu") -> LanguageModelParser:
-    """Put a language model before the offline parser.
-
-    A model that cannot be loaded is no reason to stop: the offline parser reads, and every answer says so.
+    """Put a language model before the offline parser; where it cannot be loaded, every answer says so.
 
     Args:
         offline: the parser that decides where the model fails.
         model: a hub name or folder of `transformers`, or the name that an endpoint knows.
         url: base address of an OpenAI-compatible endpoint; its key comes from HSM_LLM_API_KEY.
         device: where a model of `transformers` computes.
-
-    Returns:
-        The parser.
 
     Raises:
         HSMError: an address that is none.
@@ -153,15 +127,9 @@ def with_language_model(offline: Any, model: str, url: str = "", device: str = "
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Give a command line the choice of a language model; where it says nothing, the environment does."""
-    command.add_argument(
-        "--language-model",
-        default=os.environ.get(MODEL_VARIABLE, ""),
-        metavar="NAME_OR_PATH",
-        help=f"a chat model that reads the instructions first; else the variable {MODEL_VARIABLE}, else none",
-    )
-    command.add_argument(
-        "--language-model-url",
-        default=os.environ.get(URL_VARIABLE, ""),
-        metavar="URL",
-        help=f"OpenAI-compatible endpoint that serves it, with its key in {KEY_VARIABLE}; else {URL_VARIABLE}",
-    )
+    for option, variable, metavar, told in (
+        ("--language-model", MODEL_VARIABLE, "NAME_OR_PATH", "a chat model that reads the instructions first"),
+        ("--language-model-url", URL_VARIABLE, "URL", f"endpoint that serves it, with its key in {KEY_VARIABLE}"),
+    ):
+        default = os.environ.get(variable, "")
+        command.add_argument(option, default=default, metavar=metavar, help=f"{told}; else the variable {variable}")

@@ -7,20 +7,19 @@ training sentences never used, and learns order and negation itself.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hsm.instruction.grammar import names_nothing, trim
-from hsm.instruction.targets import split_targets
-from hsm.instruction.text import clean_text, nothing_to_separate
 from hsm.networks.instruction_net import LONGEST_TOKENS, InstructionNet
-from hsm.records import OPERATIONS, Instruction
+from hsm.records import OPERATIONS, Operation
 from hsm.text import TextEncoder
 
-NOTHING_CLASS = len(OPERATIONS)
+LIKELY, POSSIBLE = 0.5, 0.2  # chance from which a word is the sound's, and where no word has it
 _WORD = re.compile(r"\S+")
 _BINDING_WORDS = "a an the of in on at to and or as with for from by & is are that who which"
 _GLUE = frozenset(_BINDING_WORDS.split())
@@ -28,16 +27,26 @@ _GOING_ON_WORDS = "keep keeps kept on is are was were start starts started stop 
 _GOING_ON = frozenset(_GOING_ON_WORDS.split())
 
 
-class NeuralParser:
-    """The network with the tokenizer and the embeddings it reads.
+class Reading(NamedTuple):
+    """What the network made of a sentence.
 
-    Args:
-        net: the network.
-        encoder: the text encoder it was trained on (all-MiniLM-L6-v2).
+    `description` has the marked words, empty where there are none; `rest` is the sentence with "_" in their place;
+    `nothing` is the chance that it names no sound.
     """
 
+    operation: Operation
+    description: str
+    rest: str
+    confidence: float
+    nothing: float
+
+
+class NeuralParser:
+    """The network with the tokenizer and the embeddings it reads, those of the text encoder it was trained on."""
+
     def __init__(self, net: InstructionNet, encoder: TextEncoder) -> None:
-        self.net = net.eval()
+        # A copy, so that it stays in float32 on the CPU whatever becomes of the model's networks: 0.2 M parameters.
+        self.net = copy.deepcopy(net).float().cpu().eval()
         self.encoder = encoder
         self._words = encoder.words()
 
@@ -62,34 +71,18 @@ class NeuralParser:
         return read.float()
 
     @torch.inference_mode()
-    def parse(self, text: str) -> Instruction:
-        """Understand an instruction.
-
-        Raises:
-            HSMError: empty, too long, or naming no sound.
-        """
-        cleaned = clean_text(text)
-        ids, mask, spans = self.tokens([cleaned])
-        layers = self.layers(ids, mask)  # (1, L, 3 W)
-        decision = self.net(layers, mask.to(layers.device))
-        chances = decision.operation.float().softmax(-1)[0].cpu()  # (3,)
-        words, sure = _marked_words(cleaned, decision.description[0].float().sigmoid().tolist(), spans[0].tolist())
-        description = trim(" ".join(words))
-        if names_nothing(description):  # the marks, not the class: words that were marked are worth showing
-            raise nothing_to_separate(cleaned)
-        best = int(chances[:NOTHING_CLASS].argmax())
-        return Instruction(
-            operation=OPERATIONS[best],
-            description=description,
-            text=text,
-            parser="neural",
-            confidence=round(float(chances[best]) * sure, 3),
-            descriptions=split_targets(description),
-        )
+    def read(self, text: str) -> Reading:
+        """Read one line, as `hsm.instruction.text.clean_text` makes it."""
+        ids, mask, spans = self.tokens([text])
+        decision = self.net(self.layers(ids, mask).cpu(), mask)  # of (1, L, 3 W)
+        *chances, nothing = decision.operation.softmax(-1)[0].tolist()
+        best = chances.index(max(chances))
+        words, rest, sure = _marked_words(text, decision.description[0].sigmoid().tolist(), spans[0].tolist())
+        return Reading(OPERATIONS[best], " ".join(words), rest, round(chances[best] * sure, 3), nothing)
 
 
-def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tuple[list[str], float]:
-    """The description's words in order, and how sure the marks are (geometric mean of all words)."""
+def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tuple[list[str], str, float]:
+    """The description's words in order, the rest, and how sure the marks are (geometric mean of all words)."""
     words, chances = list(_WORD.finditer(text)), []
     for word in words:
         inside = [
@@ -98,21 +91,24 @@ def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tupl
             if word.start() <= start < end <= word.end() and any(c.isalnum() for c in text[start:end])
         ]  # a full stop after a word says nothing about the word
         chances.append(sum(inside) / len(inside) if inside else 0.0)
-    marked = [chance > 0.5 for chance in chances]
+    least = LIKELY if max(chances) > LIKELY else POSSIBLE  # a sentence without a sound is far below both
+    marked = [chance > least for chance in chances]
     for i in range(1, len(words)):  # "bell 2": numbers that end the sentence belong to what they follow
         marked[i] |= marked[i - 1] and all(word[0].isdigit() for word in words[i:])
-    runs = _runs([word[0] for word in words], marked)
+    plain = [word[0] for word in words]
     sure = math.exp(sum(math.log(max(chance, 1 - chance)) for chance in chances) / len(chances))
     chosen: list[str] = []
+    rest: list[str] = []
     end = 0
-    for first, last in _last_mentions([word[0] for word in words], runs):
-        between = {word[0].lower() for word in words[end:first]}
+    for first, last in _last_mentions(plain, _runs(plain, marked)):
+        between = {word.lower() for word in plain[end:first]}
         one_sound = bool(between) and between <= _GOING_ON  # "somebody keeps coughing"
         if chosen and not one_sound and not chosen[-1].endswith(",") and chosen[-1].lower() not in _GLUE:
             chosen.append("and")
-        chosen += [word[0] for word in words[first:last]]
+        chosen += plain[first:last]
+        rest += [*plain[end:first], "_"]
         end = last
-    return chosen, sure
+    return chosen, " ".join(rest + plain[end:]), sure
 
 
 def _last_mentions(words: list[str], runs: list[tuple[int, int]]) -> list[tuple[int, int]]:

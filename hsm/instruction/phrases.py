@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,18 +11,15 @@ _FOLDER = Path(__file__).parent / "data"
 
 
 class Phrases(NamedTuple):
-    """The file's parts.
-
-    `rules` are expanded inside templates; `extract` and `remove` hold templates by kind; `nothing`
-    holds texts that name no sound.
-    """
+    """`rules` are expanded inside templates; the others hold templates by kind, `nothing` those without a sound."""
 
     rules: dict[str, list[str]]
     extract: dict[str, list[str]]
     remove: dict[str, list[str]]
-    nothing: list[str]
+    nothing: dict[str, list[str]]
 
 
+@cache
 def read_sections(name: str) -> dict[str, list[str]]:
     """Lines of a data file under their `[section]`; comments and empty lines are left out."""
     sections: dict[str, list[str]] = {}
@@ -35,11 +32,11 @@ def read_sections(name: str) -> dict[str, list[str]]:
     return sections
 
 
-@lru_cache(maxsize=1)
+@cache
 def load_phrases() -> Phrases:
     """Read the file once."""
     parts: dict[str, dict[str, list[str]]] = {"rule": {}, "extract": {}, "remove": {}, "nothing": {}}
     for section, lines in read_sections("phrases.txt").items():
         part, _, name = section.partition(" ")
         parts[part][name] = [json.loads(line) if line.startswith('"') else line for line in lines]
-    return Phrases(parts["rule"], parts["extract"], parts["remove"], parts["nothing"]["all"])
+    return Phrases(parts["rule"], parts["extract"], parts["remove"], parts["nothing"])

@@ -1,4 +1,4 @@
-"""Slips of the keyboard in command words: "isolaet the singer", "mute evrything but the voice".
+"""Slips of the keyboard and short forms in command words: "isolaet the singer", "gimme dat bass".
 
 The sound's own words are left as typed. A word is only taken for a slip when it is no English word that
 the text encoder's vocabulary has whole, names no sound of `sounds.py`, and lies one keystroke (two, from
@@ -9,30 +9,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
 
 from rapidfuzz.distance import OSA
 
 from hsm.instruction.sounds import sound_words
-from hsm.instruction.words import EXTRACT_VERBS, REMOVE_VERBS
 
-_OTHERS = """everything anything nothing everyone except without please only just don't can't cannot stand
-annoying want hear with away from would could should apart other than besides sound sounds noise everything's
-never leave rest background gone enough alone instead really"""
+_COMMANDS = """extract separate isolate keep retain preserve single pick pull bring solo give show play let hear
+listen find focus capture grab fetch output select retrieve hold hang leave want need like would remove drop delete
+eliminate erase mute silence suppress cut get rid take filter strip out away off kill discard exclude subtract lose
+turn block cancel reduce attenuate ditch scrap wipe hide edit omit throw tune dampen shut minus everything anything
+nothing everyone except without please only just don't can't cannot stand annoying with from could should apart other
+than besides sound sounds noise everything's never rest background gone enough alone instead really"""
 SHORT_FORMS = {
     "w/o": "without", "w/out": "without", "dont": "don't", "cant": "can't", "wont": "won't", "isnt": "isn't",
     "doesnt": "doesn't", "shouldnt": "shouldn't", "wouldnt": "wouldn't", "didnt": "didn't", "pls": "please",
-    "plz": "please", "im": "i'm", "ive": "i've", "teh": "the", "hte": "the", "adn": "and", "fo": "of", "ot": "to",
+    "plz": "please", "plox": "please", "thx": "thanks", "ty": "thanks", "im": "i'm", "ive": "i've", "teh": "the",
+    "hte": "the", "adn": "and", "fo": "of", "ot": "to", "gimme": "give me", "lemme": "let me", "wanna": "want to",
+    "u": "you", "ur": "your", "dat": "that", "dem": "those", "dis": "this", "da": "the", "rm": "remove",
+    "rmv": "remove", "del": "delete",
 }  # fmt: skip
+# Longest first, so that a tie goes to the one that keeps most letters.
+COMMANDS = tuple(sorted({word for word in _COMMANDS.split() if len(word) > 2}, key=lambda word: (-len(word), word)))
 _WORD = re.compile(r"[A-Za-z][A-Za-z/']*")
 _SHORTEST, _LONG = 3, 7  # letters; a slip of the shortest words is not told from another word
-
-
-@cache
-def _commands() -> tuple[str, ...]:
-    """Words that command, longest first so that a tie goes to the one that keeps most letters."""
-    words = {word for phrase in (*EXTRACT_VERBS, *REMOVE_VERBS) for word in phrase.split()} | set(_OTHERS.split())
-    return tuple(sorted((word for word in words if len(word) >= _SHORTEST), key=lambda word: (-len(word), word)))
 
 
 def correct_commands(text: str, is_word: Callable[[str], bool]) -> str:
@@ -53,7 +52,7 @@ def correct_commands(text: str, is_word: Callable[[str], bool]) -> str:
         if len(typed) < _SHORTEST or typed in sound_words() or is_word(typed):
             return match[0]
         limit = 2 if len(typed) >= _LONG else 1
-        fits = [word for word in _commands() if max(len(typed), len(word)) > _SHORTEST]
+        fits = [word for word in COMMANDS if max(len(typed), len(word)) > _SHORTEST]
         near = [(OSA.distance(typed, word, score_cutoff=limit), word) for word in fits]
         best = min(near, key=lambda item: item[0])
         return best[1] if best[0] <= limit else match[0]

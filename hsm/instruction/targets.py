@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from hsm.instruction.words import DETERMINERS
+from hsm.instruction.text import ARTICLES
 
 FIXED_PAIRS = (
     "rock and roll", "rock & roll", "drum and bass", "drum & bass", "rhythm and blues", "r&b", "r & b", "pots and pans",
@@ -25,7 +25,7 @@ FIXED_PAIRS = (
 _JOIN = re.compile(
     r"\s*(?:,\s*(?:and|or|plus|nor)\s+|,\s*|;\s*|\s+(?:and also|and|or|nor|plus|as well as|&|\+)\s+)", re.IGNORECASE
 )
-_ARTICLE = re.compile(rf"^(?:(?:{DETERMINERS}|also|both|either)\s+)+", re.IGNORECASE)
+_ARTICLE = re.compile(rf"^(?:(?:{ARTICLES}|also)\s+)+", re.IGNORECASE)
 _VERBAL = re.compile(
     r"^\w+(?:ing|in')(?:\s+(?:\w+ly|around|along|by|away|off|together|in|on|at|to)\b.*)?$", re.IGNORECASE
 )

@@ -66,7 +66,7 @@ def test_the_key_is_read_from_the_environment(stub: Any, monkeypatch: pytest.Mon
 def test_any_other_answer_leaves_it_to_the_offline_parser_which_says_so(stub: Any, content: str) -> None:
     stub.content = content
     found = parser_of(stub).parse("remove the dog")
-    assert (found.operation, found.description, found.parser) == ("remove", "dog", "grammar")
+    assert (found.operation, found.description, found.parser) == ("remove", "dog", "words")
     assert "stub was not used" in found.note
 
 

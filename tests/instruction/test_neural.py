@@ -11,6 +11,7 @@ import torch
 from hsm.evaluation.instructions import (
     BLIND,
     HAND_WRITTEN,
+    TYPED,
     UNSEEN,
     Case,
     Measured,
@@ -20,7 +21,6 @@ from hsm.evaluation.instructions import (
     markdown,
     plain_words,
     run,
-    score,
     template_cases,
     understood,
 )
@@ -29,6 +29,7 @@ from hsm.instruction.generator import LABELS, examples
 from hsm.instruction.neural import NeuralParser
 from hsm.instruction.phrases import load_phrases
 from hsm.networks.instruction_net import InstructionNet
+from hsm.precision import to_bfloat16
 from hsm.records import Instruction
 from hsm.text import TextConfig, TextEncoder, load_text_encoder
 
@@ -48,7 +49,7 @@ def test_every_generated_character_is_marked_as_description_or_not() -> None:
     for example in islice(examples(0), 3_000):
         assert len(example.text) == len(example.marks)
         assert ("1" in example.marks) == (LABELS[example.label] != "nothing")
-        assert not set("{}<>") & set(example.text.replace("->", "").replace("=>", ""))
+        assert not re.search(r"[{}]|<\w>", example.text)
 
 
 def test_the_same_seed_generates_the_same_sentences() -> None:
@@ -78,27 +79,12 @@ def test_a_parser_that_knows_nothing_still_gives_an_instruction_or_an_error(pars
         assert found is None or found.description
 
 
-def test_the_grammar_decides_where_it_is_certain_and_the_trained_parser_elsewhere() -> None:
-    class Knows:
-        def is_word(self, word: str) -> bool:
-            return True
-
-    class Always(Knows):
-        def parse(self, text: str) -> Instruction:
-            return Instruction("remove", "asked", text, "neural")
-
-    class Unsure(Knows):
-        def parse(self, text: str) -> Instruction:
-            return Instruction("extract", "doubted", text, "neural", 0.5)
-
-    class Sure(Knows):
-        def parse(self, text: str) -> Instruction:
-            return Instruction("extract", "birds", text, "neural", 0.99)
-
-    assert parse_instruction("extract the dog", Always()).parser == "grammar"
-    assert parse_instruction("extract the dog", Unsure()).parser == "grammar"
-    assert parse_instruction("keep onlly birds", Sure()).description == "birds"
-    assert parse_instruction("that dog of yours, what a racket", Always()).description == "asked"
+def test_the_parser_stays_in_float32_where_the_models_networks_do_not(encoder: TextEncoder) -> None:
+    net = InstructionNet(encoder.width, width=64, layers=1)
+    parser = NeuralParser(net, encoder)
+    before = parser.read("I hate that siren")
+    to_bfloat16(net)
+    assert parser.read("I hate that siren") == before
 
 
 def test_a_description_is_right_when_content_words_are_kept_and_no_command_word_is_left() -> None:
@@ -123,16 +109,11 @@ def test_the_hand_written_set_has_the_promised_kinds_and_no_sentence_twice() -> 
     assert kinds >= {"plain", "negation", "exception", "question", "complaint", "caption", "typo", "several", "label"}
 
 
-def test_nearly_all_plain_templates_are_understood_by_the_grammar_alone() -> None:
-    rows, misses = score(template_cases(), parse_instruction)
-    assert sum(good for good, _ in rows.values()) >= 0.99 * len(template_cases()), misses[:5]
-
-
 def test_the_table_of_kinds_is_printed_and_no_miss_of_the_blind_set(capsys: pytest.CaptureFixture[str]) -> None:
     found = run()
     printed = capsys.readouterr().out
     assert "negation" in printed
-    assert [done.name for done in found] == ["hand-written", "templates", "unseen", "blind"]
+    assert [done.name for done in found] == ["hand-written", "templates", "unseen", "typed", "blind"]
     assert all(0 < done.right <= done.total for done in found)
     assert "miss:" in printed
     assert "miss:" not in printed[printed.index("blind:") :]
@@ -152,7 +133,7 @@ def test_the_readmes_table_has_a_row_a_kind_and_a_column_a_set() -> None:
 
 
 def test_no_evaluated_sentence_is_in_two_sets() -> None:
-    sets = [{plain_words(case.text) for case in load_cases(path)} for path in (HAND_WRITTEN, UNSEEN, BLIND)]
+    sets = [{plain_words(case.text) for case in load_cases(path)} for path in (HAND_WRITTEN, UNSEEN, TYPED, BLIND)]
     assert len(set().union(*sets)) == sum(map(len, sets)) == len(evaluated_sentences()) - _template_count(sets)
 
 
@@ -168,7 +149,7 @@ def test_no_template_is_an_evaluated_sentence_with_its_sound_taken_out() -> None
         for lines in kinds.values()
         for template in lines
     }
-    for path in (HAND_WRITTEN, UNSEEN, BLIND):
+    for path in (HAND_WRITTEN, UNSEEN, TYPED, BLIND):
         for case in load_cases(path):
             sound = set(plain_words(f"{case.description} {case.optional}").split())
             frame = [word for word in plain_words(case.text).split() if word not in sound]

@@ -46,8 +46,7 @@ class InstructionStage(Stage):
         net = self.train("instruction", InstructionNet)
         encoder = load_text_encoder(context.config.text)
         encoder.module.to(context.device)
-        self.parser = NeuralParser(net, encoder)
-        net.train()
+        self.net, self.parser = net, NeuralParser(net, encoder)
         self.captions = sorted({clip.caption for clip in context.clips.clips if clip.split == "train"})
         self.evaluated = evaluated_sentences()
 
@@ -70,7 +69,7 @@ class InstructionStage(Stage):
             with mixed_precision(self.device):
                 layers = self.parser.layers(ids, mask)  # (B, L, 3 W)
             mask = mask.to(self.device)
-            decision = self.parser.net(layers, mask)
+            decision = self.net(layers, mask)
             operation = operation + nn.functional.cross_entropy(decision.operation.float(), labels, reduction="sum")
             tags = nn.functional.binary_cross_entropy_with_logits(decision.description.float(), marks, reduction="none")
             description, tokens = description + tags[mask].sum(), tokens + int(mask.sum())

@@ -1,0 +1,100 @@
+"""Words of the trade ("denoise", "karaoke", "drumless"), and what is asked for but cannot be done."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from hsm.instruction.phrases import read_sections
+from hsm.instruction.sounds import items
+from hsm.records import Operation
+
+# "de-noise" is "remove the noise from"; the stems of what can be taken away so.
+_UNDONE = {
+    "nois": "noise", "hum": "hum", "hiss": "hiss", "click": "clicks", "clic": "clicks", "crackl": "crackle",
+    "pop": "pops", "buzz": "buzz", "ess": "sibilance", "reverb": "reverb", "verb": "reverb", "echo": "echo",
+    "rumbl": "rumble", "wind": "wind noise", "plosiv": "plosives", "breath": "breaths", "bleed": "bleed",
+    "clip": "clipping", "rustl": "rustle", "squeak": "squeaks",
+    "static": "static", "scratch": "scratches",
+    "ring": "ringing",
+}  # fmt: skip
+_UNDO = re.compile(
+    rf"\bde[- ]?(?P<stem>{'|'.join(sorted(_UNDONE, key=len, reverse=True))})(?P<end>e|s|es|m?ed|p?ed|d|m?er|p?er|r|"
+    r"m?ing|p?ing|ering|eration|ise|ize)?\b",
+    re.I,
+)
+_LESS = re.compile(r"\b(?P<part>\w+?)s?-?less\b", re.I)
+_MINUS_ONE = re.compile(r"\bminus[- ]one\b|\boff[- ]vocals?\b", re.I)
+
+_VERSION = re.compile(r"\s*\b(?:versions?|tracks?|mix(?:es)?|edits?|mode|stems?|files?|of|this|the|song)\b\s*", re.I)
+_WITHOUT_VOCALS = frozenset(["karaoke", "instrumental", "instrumentals", "accompaniment", "backing"])
+_VOCALS_ALONE = frozenset(["acapella", "acappella", "cappella", "capella"])
+
+
+def plain_english(text: str) -> str:
+    """ "denoise" -> "remove the noise from", "drumless" -> "without drums", "minus one" -> "karaoke"."""
+
+    def undo(match: re.Match[str]) -> str:
+        noise, end = _UNDONE[match["stem"].lower()], (match["end"] or "").lower()
+        if end.endswith(("ing", "er", "ion")) or end == "r":
+            return f"{noise} removal"
+        return f"{noise}-free" if end.endswith("d") else f"remove the {noise} from"
+
+    def less(match: re.Match[str]) -> str:
+        part = match["part"].lower()
+        named = next((name for name in (f"{part}s", part) if name in _parts()), "")
+        return f"without {named}" if named else match[0]
+
+    return _MINUS_ONE.sub("karaoke", _LESS.sub(less, _UNDO.sub(undo, text)))
+
+
+@cache
+def _parts() -> frozenset[str]:
+    return frozenset((*items("parts"), "noise", "hum", "reverb"))
+
+
+def meant(operation: Operation, description: str) -> tuple[Operation, str, str]:
+    """What a kind of mix means, with a note: (extract, "karaoke version") -> (remove, "vocals")."""
+    kind = _VERSION.sub(" ", description).strip().lower()
+    if kind in _WITHOUT_VOCALS:
+        return ("remove" if operation == "extract" else "extract"), "vocals", f'"{description}" is all but the vocals.'
+    if kind in _VOCALS_ALONE:
+        return operation, "vocals", f'"{description}" is the vocals alone.'
+    return operation, description, ""
+
+
+_TO_NOTHING = re.compile(r"\b(?:to (?:nothing|zero|silence|nil|a whisper)|all the way|off|mute|completely|too)\b", re.I)
+_REVERB = re.compile(r"\b(?:reverb\w*|echo(?:es)?)\b", re.I)
+_ADD = re.compile(
+    r"\b(?:add|insert|overlay|layer|generate|create|compose|synthesi[sz]e|invent|imagine|fake|include|write|record|"
+    r"come up with|(?:put|mix|throw|blend) (?:\w+ ){0,3}in(?:to)?|make (?:me |us )?(?:a|an|some)|on top)\b",
+    re.I,
+)  # fmt: skip
+
+
+@cache
+def _limits() -> dict[str, re.Pattern[str]]:
+    return {told: re.compile("|".join(forms), re.I) for told, forms in read_sections("limits.txt").items()}
+
+
+def left_out(rest: str, operation: Operation, description: str) -> str:
+    """One sentence for each thing that was asked for and is not done; empty where there is none.
+
+    Args:
+        rest: the instruction with "_" in the place of the sound.
+        operation: what is done instead.
+        description: of the sound.
+    """
+    done = "extracted" if operation == "extract" else "removed"
+    hits = [told for told, form in _limits().items() if form.search(rest)]
+    if _TO_NOTHING.search(rest):
+        hits = [told for told in hits if not told.startswith("The volume")]
+    notes = [told.format(sound=description, done=done) for told in hits]
+    if operation == "remove" and _REVERB.search(description):
+        notes.append(f"Most {description} sticks to the sounds and stays: reverb is hardly separable.")
+    return " ".join(notes)
+
+
+def asks_to_add(text: str) -> bool:
+    """Whether a sentence without a sound to separate wants one that is not there."""
+    return _ADD.search(text) is not None
