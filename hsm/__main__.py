@@ -26,7 +26,7 @@ MODULES = {  # what the other commands run
     "train": ("hsm.training.__main__", "train a stage"),
     "evaluate": ("hsm.evaluation.__main__", "measure a benchmark"),
     "benchmark": ("hsm.benchmarks", "measure speed and memory on this machine"),
-    "demo": ("app", "serve the page"),
+    "demo": ("hsm.page.__main__", "serve the page"),
 }
 MOST_NAMED = 10
 
@@ -199,10 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: list[str]) -> int:
-    module = MODULES[name][0]
-    if module == "app":
-        sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    return int(import_module(module).main(arguments) or 0)
+    return int(import_module(MODULES[name][0]).main(arguments) or 0)
 
 
 if __name__ == "__main__":

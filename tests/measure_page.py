@@ -1,7 +1,7 @@
 """How fast the page is, whether answers belong to their askers, and what it looks like; prints figures.
 
     python -m tests.measure_page speed        # click to first sound, to all pictures; page until usable
-    python -m tests.measure_page visitors     # two browsers at once, 30 runs each
+    python -m tests.measure_page users     # two browsers at once, 30 runs each
     python -m tests.measure_page clients      # 20 API clients at once, and the server's memory after them
     python -m tests.measure_page screenshot   # writes assets/screenshot.webp
     python -m tests.measure_page screenshots  # desktop and phone, light and dark, into a folder
@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMITS_S = {"page usable": 3.0, "first sound": 3.0, "all pictures": 6.0}
 CLIP_S = 10.0
 PATIENCE_MS = 60_000
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 LEAST_GROWTH_MB = 64  # what an allocator may keep; more in each round is a leak
 
 
@@ -80,7 +80,7 @@ def browser() -> Iterator[Any]:
 
 
 def open_page(chromium: Any, url: str, **look: Any) -> Any:
-    """A fresh visitor."""
+    """A fresh user."""
     page = chromium.new_context(**({"viewport": DESK} | look)).new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
@@ -109,7 +109,7 @@ def ask(page: Any, instruction: str) -> None:
 
 
 def speed(runs: int, folder: Path) -> bool:
-    """Times of one visitor on a machine that does nothing else."""
+    """Times of one user on a machine that does nothing else."""
     example = Audio.load(ROOT / "assets" / "examples" / "rain_dog.flac")
     length = round(CLIP_S * example.rate_hz)
     samples = np.concatenate([example.samples, example.samples], axis=1)[:, :length]
@@ -125,9 +125,11 @@ def speed(runs: int, folder: Path) -> bool:
             page.wait_for_selector("#understood .operation")
             begin = time.perf_counter()
             page.click("#separate")
+            page.locator(".player .subject", has_text="clip.wav").wait_for()
             page.wait_for_selector(".player .play:not([disabled])")
             times["first sound"].append(time.perf_counter() - begin)
-            page.wait_for_function("() => document.querySelector('#bank img')?.naturalWidth > 400")
+            page.wait_for_selector(".earlier li", state="attached")
+            page.wait_for_selector(".bank .mark")
             times["all pictures"].append(time.perf_counter() - begin)
             page.context.close()
     for name, limit_s in LIMITS_S.items():
@@ -137,19 +139,19 @@ def speed(runs: int, folder: Path) -> bool:
     return all(median(times[name][1:]) <= limit_s for name, limit_s in LIMITS_S.items())
 
 
-def visitors(runs: int, folder: Path) -> bool:
-    """Two visitors at once: does each get what was asked?"""
+def users(runs: int, folder: Path) -> bool:
+    """Two users at once: does each get what was asked?"""
 
-    def visit(visitor: int, url: str) -> int:
+    def visit(user: int, url: str) -> int:
         right = 0
-        draw = random.Random(visitor)
+        draw = random.Random(user)
         with browser() as chromium:
             page = open_page(chromium, url)
             for run in range(runs):
-                duration_s = 1.0 + visitor * 0.5 + 0.1 * draw.randint(0, 4)
-                sound = f"bell {visitor} {run}"
-                name = f"visitor{visitor}_{run}"
-                upload(page, noise(folder, name, duration_s, 1_000 * visitor + run))
+                duration_s = 1.0 + user * 0.5 + 0.1 * draw.randint(0, 4)
+                sound = f"bell {user} {run}"
+                name = f"user{user}_{run}"
+                upload(page, noise(folder, name, duration_s, 1_000 * user + run))
                 ask(page, f"extract the {sound}")
                 page.wait_for_function(
                     "sound => document.querySelectorAll('.player .name')[1]?.textContent === sound",
@@ -166,9 +168,9 @@ def visitors(runs: int, folder: Path) -> bool:
 
     with server() as (url, _), ThreadPoolExecutor(2) as both:
         begin = time.perf_counter()
-        right = list(both.map(lambda visitor: visit(visitor, url), (1, 2)))
+        right = list(both.map(lambda user: visit(user, url), (1, 2)))
     took = time.perf_counter() - begin
-    print(f"two visitors, {runs} runs each: {right[0]} and {right[1]} answers belong to their asker; {took:.0f} s")
+    print(f"two users, {runs} runs each: {right[0]} and {right[1]} answers belong to their asker; {took:.0f} s")
     return right == [runs, runs]
 
 
@@ -241,9 +243,10 @@ def take_picture(page: Any, path: Path, whole: bool) -> None:
     """Separate the first example and take a picture when all is there."""
     page.locator("button.example").first.click()
     page.wait_for_selector(".earlier li", state="attached")
-    page.wait_for_function("() => document.querySelector('#bank img').naturalWidth > 400")
+    page.wait_for_selector(".bank .mark")
     page.wait_for_function("() => document.querySelector('.player .map canvas').width > 10")
-    page.wait_for_timeout(500)
+    page.wait_for_selector("#recording audio", state="attached")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('#player')).opacity === '1'")
     page.screenshot(path=path, full_page=whole)
 
 
@@ -252,7 +255,7 @@ def screenshot(_: int, folder: Path) -> bool:
     from PIL import Image
 
     with server() as (url, _process), browser() as chromium:
-        page = open_page(chromium, url, viewport={"width": 1280, "height": 1010})
+        page = open_page(chromium, url, viewport=DESK)
         take_picture(page, folder / "page.png", False)
     path = ROOT / "assets" / "screenshot.webp"
     Image.open(folder / "page.png").save(path, quality=80, method=6)
@@ -261,7 +264,7 @@ def screenshot(_: int, folder: Path) -> bool:
 
 
 def screenshots(_: int, folder: Path) -> bool:
-    """The whole page as visitors see it."""
+    """The whole page as users see it."""
     kept = Path(tempfile.mkdtemp(prefix="screenshots-"))
     with server() as (url, _process), browser() as chromium:
         for size, viewport in (("desktop", DESK), ("phone", PHONE)):
@@ -273,7 +276,7 @@ def screenshots(_: int, folder: Path) -> bool:
     return True
 
 
-MEASURES = {"speed": (speed, 5), "visitors": (visitors, 30), "clients": (clients, 4)}
+MEASURES = {"speed": (speed, 5), "users": (users, 30), "clients": (clients, 4)}
 PICTURES = {"screenshot": (screenshot, 1), "screenshots": (screenshots, 1)}
 
 
@@ -281,7 +284,7 @@ def main() -> int:
     """Measure one thing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=[*MEASURES, *PICTURES])
-    parser.add_argument("--runs", type=int, help="of the page, of each visitor, or rounds of clients")
+    parser.add_argument("--runs", type=int, help="of the page, of each user, or rounds of clients")
     chosen = parser.parse_args()
     measure, usual = (MEASURES | PICTURES)[chosen.what]
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,11 @@ watch("value", () => {
   const heard = props.value;
   view.hidden = !heard;
   if (!heard) return;
+  view.classList.toggle("asking", "asks" in heard);
+  if (heard.asks) {
+    view.querySelector(".now").textContent = heard.asks;
+    return;
+  }
   const draw = (name, values, bottom) => view.querySelector(`.${name}`).setAttribute("d", steps(values, bottom));
   draw("whole", heard.whole_db.map((db) => db - FAINTEST_DB), 80);
   draw("named", heard.named_db.map((db) => db - FAINTEST_DB), 80);

@@ -132,6 +132,13 @@ const seekKeys = {
   End: () => seek(shown.duration_s),
 };
 
+// Space plays wherever nothing else waits for it.
+document.addEventListener("keydown", (event) => {
+  const taken = "input, textarea, select, button, a, summary, [role=radio], [role=slider], [contenteditable]";
+  if (event.key !== " " || !shown || player.contains(event.target) || event.target.closest(taken)) return;
+  event.preventDefault();
+  play();
+});
 player.addEventListener("keydown", (event) => {
   if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
   const onInput = event.target.matches("input, select");
@@ -233,6 +240,12 @@ async function arrive() {
   show();
   if (!shown) return;
   const record = shown;
+  player.classList.remove("empty");
+  element.closest("#result").classList.remove("stale");
+  one(".subject").textContent = record.title;
+  one(".about-result .label").textContent = record.label ?? "";
+  one(".notes").hidden = !record.notes.length;
+  one(".notes").replaceChildren(...record.notes.map((note) => make("li", {}, note)));
   showLanes(record);
   showNames(record.blind);
   hear(0);

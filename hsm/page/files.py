@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import tempfile
@@ -13,32 +15,67 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from gradio.utils import get_upload_folder
 
+from hsm.errors import HSMError
 from hsm.reading import open_sound, scan
 from hsm.writing import FLAC_CHANNELS, SoundWriter, short_name
 
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
+SHORT_OF_ROOM_S = 900  # how old where room is needed
+MOST_STORED_B = 20_000_000_000
 REQUEST = "request-"
+
+
+def upload_root() -> Path:
+    """Where Gradio puts what users send, and we what they get."""
+    root = Path(get_upload_folder())
+    root.mkdir(parents=True, exist_ok=True)
+    return root
 
 
 def request_folder() -> Path:
     """A folder for the files of one request; its name cannot be guessed."""
-    root = Path(get_upload_folder())
-    root.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=REQUEST, dir=root))
+    if not room_for(0):
+        raise HSMError("The server's disk is full. Its files are deleted after an hour: try again then.")
+    return Path(tempfile.mkdtemp(prefix=REQUEST, dir=upload_root()))
 
 
-def delete_requests(older_than_s: float) -> None:
-    """Delete the folders of old requests; Gradio deletes only what it copied itself."""
-    for folder in Path(get_upload_folder()).glob(f"{REQUEST}*"):
-        if time.time() - folder.stat().st_mtime > older_than_s:
-            shutil.rmtree(folder, ignore_errors=True)  # another server may be at it
+def delete_old(older_than_s: float) -> None:
+    """Delete what is old: results, uploads, and what an upload that was broken off left."""
+    for path in upload_root().iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another server may be at it
+            if time.time() - path.stat().st_mtime <= older_than_s:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
-def keep_deleting() -> None:
-    """Delete old requests as long as the server runs."""
+def keep_deleting(kept: Sequence[Path]) -> None:
+    """Delete what is old, at once and then as long as the server runs; folders that are kept never grow old."""
     while True:
-        delete_requests(KEEP_S)
+        for folder in kept:
+            os.utime(folder)
+        delete_old(KEEP_S)
         time.sleep(SWEEP_S)
+
+
+def room_for(size_b: int) -> bool:
+    """Whether so much more may be stored; deletes what is a little old where room is short."""
+    if size_b <= room_b():
+        return True
+    delete_old(SHORT_OF_ROOM_S)
+    return size_b <= room_b()
+
+
+def room_b() -> float:
+    """Bytes that may still be stored: up to `MOST_STORED_B` or half of what the disk could hold."""
+    stored = 0
+    for folder, _, names in os.walk(upload_root()):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                stored += os.stat(os.path.join(folder, name)).st_size
+    return min(MOST_STORED_B, (stored + shutil.disk_usage(upload_root()).free) / 2) - stored
 
 
 def served(path: Path) -> str:

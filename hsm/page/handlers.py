@@ -1,4 +1,7 @@
-"""What the page and the API call: each converts what is sent, calls `hsm`, and converts back."""
+"""What the page and the API call: each converts what is sent, calls `hsm`, and converts back.
+
+Nothing of a user is kept on a shared object; each request writes to a folder of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,68 +22,67 @@ import numpy as np
 import torch
 
 from hsm import HSM, Audio, HSMError, Separation
+from hsm.audio import load_audio
 from hsm.evaluation.reference_scores import is_sum, known_scores, true_target
-from hsm.events import Event, events_csv
-from hsm.features import MEL_BANDS
+from hsm.events import events_csv
+from hsm.features import MEL_BANDS, PATCH_BANDS
 from hsm.live import Listening, hear_on
 from hsm.mixing import mix
 from hsm.page.figures import (
-    DARK,
-    LIGHT,
     BankMap,
-    Palette,
-    attention_alt,
     attention_figure,
-    bank_alt,
-    bank_figure,
-    bank_points,
+    attention_grid,
+    map_figure,
+    map_record,
     marks,
     save_figure,
     spectrogram_figure,
 )
 from hsm.page.files import request_folder, save_bundle, served, sound_paths
+from hsm.page.gate import has_left
 from hsm.page.player import Track, attention_layers, level_bytes, player_record, separation_tracks, stem_tracks
-from hsm.page.requests import AS_UNDERSTOOD, Truth, page_errors, read_clip, read_wish, read_wishes
-from hsm.page.texts import events_table, instruction_json, scores_table, separation_json, stage_report, understood_line
-from hsm.progress import STAGES, Step, in_steps
+from hsm.page.requests import (
+    AS_UNDERSTOOD,
+    LONGEST_PIECE_S,
+    MOST_WAIT_S,
+    Reference,
+    check_work,
+    listed_sounds,
+    log,
+    page_errors,
+    read_clip,
+    read_request,
+    read_requests,
+)
+from hsm.page.texts import (
+    absent_note,
+    events_table,
+    heard_events,
+    hint,
+    instruction_json,
+    report,
+    scores_table,
+    separation_json,
+    stems_line,
+    understood_line,
+)
+from hsm.progress import Step, in_steps
 from hsm.reading import open_sound
-from hsm.stems import Request, named_targets, separate_each, share_out
+from hsm.records import RENDERERS
+from hsm.stems import Request, separate_each, share_out
 from hsm.writing import save_parts
 
 PARTS = ("the first sound", "the second sound")
-LEVELS = "levels.bin"
+LEVELS, MAPS, RECORD = "levels.bin", "attention.npy", "separation.json"
+CANCELLED = report("Cancelled. Sound and instruction are still here.")
+FAILED = report("Not separated. Sound and instruction are still here.")
+Answers = Generator[Step | tuple[Separation, ...], None, None]
+Steps = Callable[[Audio, Sequence[Request]], Answers]
 
 
-def gpu_seconds(clip: Audio, wishes: Sequence[Request]) -> int:
+def gpu_seconds(clip: Audio, requests: Sequence[Request]) -> int:
     """Seconds of a shared GPU to ask for."""
-    return round(15 + clip.duration_s / 10 * len(wishes))
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a visitor gets."""
-
-    understood: gr.HTML
-    earlier: gr.HTML
-    report: gr.HTML
-    sounds: gr.Column
-    player: gr.HTML
-    times: gr.HTML
-    scores: gr.HTML
-    csv: gr.DownloadButton
-    kept: gr.State
-    pictures: gr.Column
-    attention: gr.HTML
-    bank: gr.HTML
-    data: gr.JSON
-
-    @property
-    def all(self) -> list[Any]:
-        """Every component that a run may change."""
-        return list(vars(self).values())
-
-
-Steps = Callable[[Audio, Sequence[Request]], Generator[Step | tuple[Separation, ...], None, None]]
+    return round(15 + clip.duration_s / 10 * len(requests))
 
 
 def on_gpu(work: Steps) -> Steps:
@@ -90,44 +91,48 @@ def on_gpu(work: Steps) -> Steps:
     return work if spaces is None else spaces.GPU(duration=gpu_seconds)(work)
 
 
+def steps_of(model: HSM) -> Steps:
+    """What separates with a model, and tells how far it is."""
+
+    def steps(clip: Audio, requests: Sequence[Request]) -> Answers:
+        yield from in_steps(lambda progress: separate_each(model, clip, requests, progress))
+
+    return steps
+
+
+def waited_for(steps: Answers, request: gr.Request | None) -> Answers:
+    """The same steps, ended where the user has left, or where they keep the others waiting for too long."""
+    begin = time.monotonic()
+    with closing(steps):
+        for step in steps:
+            if request and has_left(request):
+                raise HSMError("Nobody waits for this any more.")
+            if time.monotonic() - begin > MOST_WAIT_S:
+                raise HSMError(f"This took longer than {MOST_WAIT_S / 60:.0f} minutes: ask for less at once.")
+            yield step
+
+
 class Handlers:
-    """What the page and the API call. Holds what all visitors share and nobody changes.
+    """What all users share and nobody changes.
 
     Args:
         model: separates.
-        aside: does all the rest; on a Space that lends a GPU to separations only, this one stays on the CPU.
+        cpu_model: does all the rest; on a Space that lends a GPU to separations only, this one stays on the CPU.
+        example: is separated at once, so that the page opens with a result.
     """
 
-    def __init__(self, model: HSM, aside: HSM | None = None) -> None:
-        self.model, self.aside = model, aside or model
-        # A few seconds of work that no visitor should wait for, and the same map for all of them.
-        background = ThreadPoolExecutor(1, thread_name_prefix="bank-map")
+    def __init__(self, model: HSM, cpu_model: HSM | None = None, example: Mapping[str, Any] | None = None) -> None:
+        self.model, self.cpu_model = model, cpu_model or model
+        self.steps = on_gpu(steps_of(model))
+        self.running: dict[str | None, threading.Event] = {}
+        self.kept: list[Path] = []  # folders that stay as long as the server runs
+        # A few seconds of work that no user should wait for, and the same for all of them.
+        background = ThreadPoolExecutor(1, thread_name_prefix="first-result")
         self.bank_map: Future[BankMap] = background.submit(BankMap.fit, model.bank)
+        self.first: Future[dict[str, Any]] = background.submit(self.first_result, example)
         background.shutdown(wait=False)
 
-        def steps(clip: Audio, wishes: Sequence[Request]) -> Generator[Step | tuple[Separation, ...], None, None]:
-            yield from in_steps(lambda progress: separate_each(model, clip, wishes, progress))
-
-        self.steps = on_gpu(steps)
-        self._running: dict[str | None, threading.Event] = {}
-
-    @contextmanager
-    def cancellable(self, session: str | None) -> Iterator[threading.Event]:
-        """While a visitor's run lasts: what tells it that `cancel` was called.
-
-        Gradio closes a run's generator between two answers, but one that waits for a stage to end is hardly
-        ever caught there; so the run looks for itself.
-        """
-        self._running[session] = given_up = threading.Event()
-        try:
-            yield given_up
-        finally:
-            self._running.pop(session, None)
-
-    def cancel(self, session: str | None) -> None:
-        """End a visitor's run at its next step."""
-        if running := self._running.get(session):
-            running.set()
+    # --- The API ---
 
     def parse(self, text: str) -> dict[str, Any]:
         """Read an instruction without separating anything.
@@ -139,31 +144,61 @@ class Handlers:
             operation ("extract" or "remove"), description, parser and confidence from 0 to 1.
         """
         with page_errors():
-            return instruction_json(self.aside.parse(text))
+            understood, _ = read_request(text, AS_UNDERSTOOD, "")
+            assert isinstance(understood, str)
+            return instruction_json(self.cpu_model.parse(understood))
 
     def separate(
-        self, audio: str, instruction: str, operation: str = AS_UNDERSTOOD, description: str = ""
+        self,
+        audio: str,
+        instruction: str,
+        operation: str = AS_UNDERSTOOD,
+        description: str = "",
+        renderer: str = "mask",
+        request: gr.Request | None = None,
     ) -> tuple[str, str, dict[str, Any]]:
-        """Separate the sound that an instruction names from the rest of a recording.
+        """Separate what an instruction names from the rest of a recording.
 
         Args:
             audio: the mixture, a sound file of up to ten minutes.
-            instruction: what to do, such as "extract the dog barking" or "remove the rain".
+            instruction: what to do, such as "extract the dog barking" or "remove the rain"; a list such as
+                "dog; rain" gives a stem for each sound.
             operation: "extract" or "remove" to overrule the instruction, else "as understood".
             description: the sound to separate, to overrule the instruction; empty to follow it.
+            renderer: "mask", which filters the recording; "codec", which draws the target anew; or "audiosep", the
+                baseline.
 
         Returns:
             The target and the residual as WAV at the rate and depth and with the channels of the mixture, and
-            a record of what was understood, of the attention over time and of the seconds each stage took.
+            a record of what was understood, of the attention over time and of the seconds each stage took. Of a
+            list, the target is all named sounds together, and the record's `stems` are the addresses of each.
         """
         with page_errors():
+            sounds = listed_sounds(instruction, description)
+            if renderer not in RENDERERS:
+                raise HSMError(f"renderer: got {renderer!r}; wanted one of {', '.join(RENDERERS)}.")
+            requests = read_requests(instruction, operation, description)
+            requests = [(one, replace(options, renderer=renderer)) for one, options in requests]  # type: ignore[arg-type]
             clip = read_clip(audio)
-            *_, found = self.steps(clip, [read_wish(instruction, operation, description)])
-        assert isinstance(found, tuple)
-        paths = sound_paths(request_folder(), audio, ["target", "residual"])
-        recording = open_sound(audio)
-        save_parts(clip, [found[0].target], paths, recording.depth, recording)
-        return str(paths[0]), str(paths[1]), separation_json(found[0])
+            check_work(clip, requests)
+            *_, found = waited_for(self.steps(clip, requests), request)
+            assert isinstance(found, tuple)
+            folder, recording, target = request_folder(), open_sound(audio), found[0].target
+            record = separation_json(found[0])
+            if sounds:
+                found = share_out(found)
+                target = Audio(np.sum([one.target.samples for one in found], axis=0), clip.rate_hz)
+                stems = sound_paths(folder, audio, [f"{i}_{name}" for i, name in enumerate(sounds, 1)])
+                parts = [one.target for one in found]
+                save_parts(clip, parts, [*stems, folder / "rest.wav"], recording.depth, recording)
+                names = zip(sounds, stems, strict=True)
+                record |= {
+                    "stems": [{"sound": name, "url": served(path)} for name, path in names],
+                    "others": [separation_json(one) for one in found[1:]],
+                }
+            paths = sound_paths(folder, audio, ["target", "residual"])
+            save_parts(clip, [target], paths, recording.depth, recording)
+        return str(paths[0]), str(paths[1]), record
 
     def mix(self, first: str, second: str, snr_db: float = 0.0) -> str:
         """Mix two known sounds, to have a mixture whose parts are known.
@@ -178,306 +213,295 @@ class Handlers:
         """
         with page_errors():
             mixture = mix(read_clip(first), read_clip(second), snr_db).mixture
-        return str(mixture.save(request_folder() / "mixture.wav"))
+            return str(mixture.save(request_folder() / "mixture.wav"))
 
-    def mix_known(self, first: str, second: str, snr_db: float, named: str) -> tuple[str, Truth]:
-        """The same for the page, which keeps the parts to hold the separation against them."""
+    # --- The page ---
+
+    def understood(self, text: str, operation: str, description: str) -> str:
+        """What will be done, while it is typed, or why it cannot be done yet."""
+        if not (text or "").strip() and not (description or "").strip():
+            return ""
+        try:
+            requests = read_requests(text, operation, description)
+            if sounds := listed_sounds(text, description):
+                return stems_line(sounds)
+            one, options = requests[0]
+            given = options.operation is not None or options.description is not None
+            return understood_line(self.cpu_model.preview(one, options) if isinstance(one, str) else one, given)
+        except HSMError as error:
+            return hint(str(error))
+        except Exception:  # whatever half a sentence does to a parser, typing goes on
+            log.exception("a fault of ours")
+            return ""
+
+    def mix_known(self, first: str, second: str, snr_db: float, named: str) -> tuple[str, Reference]:
+        """A mixture as the recording, with its parts to hold the separation against."""
         with page_errors():
             known = mix(read_clip(first), read_clip(second), snr_db)
-        folder = request_folder()
-        files = [
-            str(sound.save(folder / f"{name}.wav"))
-            for name, sound in (("mixture", known.mixture), ("first", known.first), ("second", known.second))
-        ]
-        return files[0], Truth(tuple(files[1:]), PARTS, PARTS.index(named))
-
-    def understood(self, text: str) -> str:
-        """The instruction as understood, while it is typed."""
-        try:
-            if targets := named_targets(text):
-                return stems_line(targets)
-            return understood_line(self.aside.preview(text)) if text.strip() else ""
-        except HSMError:
-            return ""  # half a sentence; the whole one is judged when it is sent
+            folder = request_folder()
+            files = [
+                str(sound.save(folder / f"{name}.wav"))
+                for name, sound in (("mixture", known.mixture), ("first", known.first), ("second", known.second))
+            ]
+            return files[0], Reference(tuple(files[1:]), PARTS, PARTS.index(named))
 
     def hear_live(
-        self, chunk: tuple[int, np.ndarray] | None, before: Listening | None, text: str, description: str
+        self, piece: str | None, before: Listening | None, text: str, description: str
     ) -> tuple[Listening | None, dict[str, Any] | None]:
         """The next piece from the microphone: where and how loud the named sound is in it."""
-        if chunk is None:
+        if piece is None:
             return before, gr.skip()
         with page_errors():
-            sound = description.strip() or (self.aside.parse(text).description if text.strip() else "")
-            if not sound:
-                raise HSMError('Name a sound in the instruction first, for example "dog barking".')
-            rate_hz, samples = chunk
-            full_scale = -float(np.iinfo(samples.dtype).min) if samples.dtype.kind == "i" else 1.0
-            piece = Audio(samples.astype(np.float32).T / full_scale, rate_hz)
-            heard = hear_on(self.aside, before or Listening.begin(rate_hz), piece, sound)
-        return heard, live_value(heard, sound)
+            chunk = load_audio(piece, LONGEST_PIECE_S)
+            Path(piece).unlink()  # nothing of what is heard is kept
+            if not (text.strip() or description.strip()):
+                return before, {"asks": 'Name a sound in the instruction, for example "dog barking".'}
+            one, options = read_request(text, AS_UNDERSTOOD, description)
+            sound = options.description or (self.cpu_model.parse(one) if isinstance(one, str) else one).description
+            heard = hear_on(self.cpu_model, before or Listening.begin(chunk.rate_hz), chunk, sound)
+        curves = {"named_db": heard.named_db, "whole_db": heard.whole_db, "attention": heard.attention}
+        rounded = {name: [round(float(value), 2) for value in curve] for name, curve in curves.items()}
+        return heard, {"sound": sound, **rounded}
 
-    def known(self, clip: Audio, separation: Separation, truth: Truth | None) -> Known | None:
-        """What is known about the target of a recording; None where its parts are not at hand."""
-        if truth is None or not all(Path(file).is_file() for file in truth.files):
-            return None
-        parts = [Audio.load(file) for file in truth.files]
-        if not is_sum(clip, parts):
-            return None  # another recording was brought since
-        instruction = separation.instruction
-        named = truth.named
-        if named is None:
-            meant = self.aside.model.text.encode([instruction.description, *truth.names]).sentence()  # (1 + parts, W)
-            likeness = torch.nn.functional.cosine_similarity(meant[:1], meant[1:])
-            named = int(likeness.argmax())
-        wanted = true_target(parts, named, instruction.operation)
-        feature = self.aside.global_feature(wanted)
-        seen = self.aside.separate(clip, instruction, separation.options, global_target=feature)
-        words = truth.names[named] if instruction.operation == "extract" else f"all but {truth.names[named]}"
-        return Known(wanted, words, feature, seen)
+    @contextmanager
+    def cancellable(self, session: str | None) -> Iterator[threading.Event]:
+        """While a user's run lasts: what tells it that `cancel` was called.
 
-    def draw(
-        self, separation: Separation, known: Known | None, folder: Path, palette: Palette
-    ) -> Iterator[tuple[str, Any]]:
-        """The pictures one by one: the name of the component, and its value."""
-        seen, feature = (known.seen, known.feature) if known else (None, None)
-        path = save_figure(attention_figure(separation, palette, seen), folder / "attention.png")
-        address = served(path)
-        # Gradio's own image loses a value that comes while it is mounted.
-        image = f'<img src="{address}" alt="{escape(attention_alt(separation))}">'
-        yield "attention", f'<a href="{address}" target="_blank">{image}</a>'
-        bank_map = self.bank_map.result()
-        marked = marks(separation, feature)
-        figure = bank_figure(bank_map, marked, palette)
-        path = save_figure(figure, folder / "global_features.png")
-        clips = bank_points(bank_map, figure)
-        yield "bank", {"url": served(path), "alt": bank_alt(bank_map, marked), "clips": clips}
+        Gradio closes a run's generator between two answers, but one that waits for a stage to end is hardly
+        ever caught there; so the run looks for itself.
+        """
+        self.running[session] = cancelled = threading.Event()
+        try:
+            yield cancelled
+        finally:
+            self.running.pop(session, None)
 
+    def cancel(self, session: str | None) -> bool:
+        """End a user's run at its next step; whether there is one."""
+        if running := self.running.get(session):
+            running.set()
+        return running is not None
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What the truth says.
-
-    Args:
-        wanted: what should come out.
-        words: the same in words.
-        feature: (D,) its global feature.
-        seen: the separation computed with that feature in the place of the predicted one.
-    """
-
-    wanted: Audio
-    words: str
-    feature: np.ndarray
-    seen: Separation
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What stays on the disk of a run, to be packed when it is asked for.
-
-    Args:
-        folder: of the request.
-        name: of the recording.
-        sounds: WAV files.
-        tracks: names of the player's rows.
-        duration_s: of each.
-        dark: whether the page is dark.
-    """
-
-    folder: Path
-    name: str
-    sounds: tuple[Path, ...]
-    tracks: tuple[str, ...]
-    duration_s: float
-    dark: bool
-
-
-def stems_line(targets: Sequence[str]) -> str:
-    """How a list of sounds is understood, in one line."""
-    names = escape(", ".join(targets))
-    return f'<p class="understood"><span class="operation">Stems</span> <strong>{names}, the rest</strong></p>'
-
-
-def live_value(heard: Listening, sound: str) -> dict[str, Any]:
-    """What the live view draws."""
-    curves = {"named_db": heard.named_db, "whole_db": heard.whole_db, "attention": heard.attention}
-    rounded = {name: [round(float(value), 2) for value in curve] for name, curve in curves.items()}
-    return {"sound": sound, **rounded}
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a run gave, as the page shows it.
-
-    Args:
-        separations: the first is the one that pictures show.
-        tracks: rows of the player.
-        letters: those of tracks whose names are hidden, by their number.
-        looks: whose attention can be looked at, by name.
-    """
-
-    separations: tuple[Separation, ...]
-    tracks: tuple[Track, ...]
-    letters: dict[int, str]
-    looks: dict[str, Separation]
-
-    @staticmethod
-    def of(
-        separations: tuple[Separation, ...], compared: Sequence[str], targets: Sequence[str], blind: bool
-    ) -> Outcome:
-        """Put the answers of a run in the player's order."""
-        if targets:
-            shared = share_out(separations)
-            looks = dict(zip(targets, shared, strict=True))
-            return Outcome(shared, stem_tracks(shared), {}, looks)
-        first, *others = separations
-        looks = {first.instruction.description: first}
-        tracks = separation_tracks(first, dict(zip(compared, others, strict=True)))
-        if not (blind and others):
-            return Outcome(separations, tracks, {}, looks)
-        mixture, target, residual, *rest = tracks
-        hidden = random.sample([target, *rest], len(separations))
-        letters = {number: chr(64 + number) for number in range(1, 1 + len(hidden))}
-        return Outcome(separations, (mixture, *hidden, residual), letters, looks)
-
-    def save(self, folder: Path, upload: str, compared: Sequence[str], targets: Sequence[str]) -> list[Path]:
-        """Write the sounds in the order in which tracks count them."""
-        first, *others = self.separations
-        recording = open_sound(upload)
-        if targets:
-            paths = sound_paths(folder, upload, [*(f"{i}_{name}" for i, name in enumerate(targets, 1)), "rest"])
-            save_parts(first.mixture, [one.target for one in self.separations], paths, recording.depth, recording)
-            return paths
-        paths = sound_paths(folder, upload, ["target", "residual", *(f"target_by_{name}" for name in compared)])
-        save_parts(first.mixture, [first.target], paths[:2], recording.depth, recording)
-        return paths[:2] + [other.target.save(path) for other, path in zip(others, paths[2:], strict=True)]
-
-    def player(self, folder: Path, sounds: Sequence[Path], events: dict[str, tuple[Event, ...]]) -> dict[str, Any]:
-        """What the player gets: plain data, and addresses of files."""
-        levels, looks = folder / LEVELS, folder / "attention.bin"
-        levels.write_bytes(level_bytes(self.tracks).tobytes())
-        looks.write_bytes(attention_layers(tuple(self.looks.values())).tobytes())
-        record = player_record(self.tracks, self.looks, events)
-        for number, letter in self.letters.items():
-            record["tracks"][number]["letter"] = letter
-        return record | {
-            "files": [served(path) for path in sounds],
-            "saved": [path.name for path in sounds],
-            "levels": served(levels),
-            "looks": served(looks),
-            "blind": bool(self.letters),
-        }
-
-
-def pack(kept: Kept) -> dict[str, str | int]:
-    """Everything of a run in one file: sounds as FLAC, pictures, times and a record."""
-    with page_errors():
-        if not kept.folder.is_dir():
-            raise HSMError("The files of this run were deleted after an hour: separate once more.")
-        levels = np.frombuffer((kept.folder / LEVELS).read_bytes(), dtype=np.uint8)
-        levels = levels.reshape(len(kept.tracks), -1, MEL_BANDS)  # (tracks, columns, M)
-        figure = spectrogram_figure(kept.tracks, levels, kept.duration_s, DARK if kept.dark else LIGHT)
-        save_figure(figure, kept.folder / "spectrograms.png")
-        files = sorted(path for path in kept.folder.iterdir() if path.suffix in (".png", ".csv", ".json"))
-        bundle = save_bundle(kept.sounds, files, kept.folder / f"{kept.name}.zip")
-    return {"url": served(bundle), "name": bundle.name, "at": round(1_000 * time.time())}  # new at every click
-
-
-def cancelled_report() -> str:
-    """What stands where the stages stood."""
-    return stage_report(STAGES, {}, None, "Cancelled. Sound and instruction are still here.")
-
-
-def run(handlers: Handlers, results: Results) -> Callable[..., Iterator[dict[Any, Any]]]:
-    """The handler of the page's button: sound first, as soon as it exists, then the pictures.
-
-    Every answer holds all that is shown so far: a browser that is behind draws only the newest one.
-    """
-
-    def separate_and_show(
+    def run(
+        self,
         path: str | None,
         text: str,
         operation: str,
         description: str,
-        dark: bool,
-        compared: list[str],
+        compared: Sequence[str],
         blind: bool,
-        truth: Truth | None,
+        reference: Reference | None,
         request: gr.Request | None = None,
-    ) -> Iterator[dict[Any, Any]]:
-        with page_errors(), handlers.cancellable(request.session_hash if request else None) as given_up:
-            targets = () if description.strip() else named_targets(text)
-            wishes = read_wishes(text, operation, description, compared, targets)
+        steps: Steps | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The page's button: values of components by name, sound first, then the scores.
+
+        Every answer holds all that is new so far: a browser that is behind draws only the newest one.
+        """
+        with page_errors(), self.cancellable(request.session_hash if request else None) as cancelled:
+            yield {"report": report("Reading the recording.", share=0.0), "cancel": gr.update(interactive=True)}
+            sounds, compared = listed_sounds(text, description), list(dict.fromkeys(compared))
+            requests = read_requests(text, operation, description, compared)
             clip = read_clip(path)
             assert path is not None
-            shown: dict[Any, Any] = {
-                results.report: stage_report(STAGES, {}, STAGES[0], "Starting."),
-                results.sounds: gr.update(visible="hidden"),
-                results.player: None,  # what still plays ends
-                results.scores: "",
-                results.pictures: gr.update(visible="hidden"),
-            }
-            yield dict(shown)
+            check_work(clip, requests)
             begin = time.perf_counter()
-            found: tuple[Separation, ...] = ()
             seconds: dict[str, float] = {}
-            with closing(handlers.steps(clip, wishes)) as steps:
-                for step in steps:
-                    if given_up.is_set():
-                        yield shown | {results.report: cancelled_report()}
+            found: tuple[Separation, ...] = ()
+            with closing(waited_for((steps or self.steps)(clip, requests), request)) as running:
+                for step in running:
+                    if cancelled.is_set():
+                        yield {"report": CANCELLED, "cancel": gr.update(interactive=False)}
                         return
                     if isinstance(step, tuple):
                         found = step
                     else:
                         seconds = step.seconds
-                        shown |= {results.report: stage_report(STAGES, seconds, step.stage, "", step.share)}
-                        yield dict(shown)
-        took = f"{time.perf_counter() - begin:.1f} s for {clip.duration_s:.1f} s of sound."
-        outcome = Outcome.of(found, compared, targets, blind)
-        first = outcome.separations[0]
-        folder = request_folder()
-        sounds = outcome.save(folder, path, compared, targets)
-        if first.competing_sounds and not targets:
-            took += f" Told apart from what it took for {', '.join(first.competing_sounds)}."
-        events = {name: one.events for name, one in outcome.looks.items()}
-        csv = folder / "times.csv"
-        csv.write_text(events_csv(events), encoding="utf-8")
-        names = tuple(track.name for track in outcome.tracks)
-        shown |= {
-            results.understood: stems_line(targets) if targets else understood_line(first.instruction),
-            results.report: stage_report(STAGES, seconds, None, f"{took} Drawing the pictures."),
-            results.sounds: gr.update(visible=True),
-            results.player: outcome.player(folder, sounds, events),
-            results.times: "".join(events_table(spans, name) for name, spans in events.items()),
-            results.csv: str(csv),
-            results.kept: Kept(folder, Path(path).stem[:60], tuple(sounds), names, clip.duration_s, dark),
-            results.pictures: gr.update(visible=True),
-        }
-        yield dict(shown)
-        known = None if targets else handlers.known(clip, first, truth)
-        scores = None
-        if known:
-            estimates = {"this separation": first.target, "with the true global feature": known.seen.target}
-            estimates |= {f"by {name}": one.target for name, one in zip(compared, found[1:], strict=True)}
-            try:
-                scores = known_scores(clip, known.wanted, estimates)
-                shown[results.scores] = scores_table(scores, known.words)
-            except HSMError as error:
-                shown[results.scores] = f'<p class="hint">{escape(str(error))}</p>'
-        for name, value in handlers.draw(first, known, folder, DARK if dark else LIGHT):
-            shown[getattr(results, name)] = value
+                        yield {"report": report("", seconds, step.stage, step.share)}
+            took = f"Done in {time.perf_counter() - begin:.1f} s for {clip.duration_s:.1f} s of sound."
+            folder = request_folder()
+            result = RunResult.of(found, compared, sounds, blind)
+            shown = result.show(folder, path, f"{Path(path).name}: {text.strip() or description.strip()}")
+            given = operation not in ("", AS_UNDERSTOOD) or bool(description.strip())
+            first = result.separations[0]
+            if first.competing_sounds and not sounds:
+                took += f" Told apart from what it took for {', '.join(first.competing_sounds)}."
+            shown |= {
+                "understood": stems_line(sounds) if sounds else understood_line(first.instruction, given),
+                "report": report(took, seconds, "", 1.0),
+            }
             yield dict(shown)
-        data = separation_json(first) | {"scores": scores, "others": [separation_json(one) for one in found[1:]]}
-        (folder / "separation.json").write_text(json.dumps(data, indent=2, ensure_ascii=False), encoding="utf-8")
-        yield shown | {
-            results.data: data,
-            results.report: stage_report(STAGES, seconds, None, took),
-            results.earlier: {
-                "instruction": text,
-                "operation": operation,
-                "description": description,
-                "understood": "stems" if targets else first.instruction.operation,
-                "at": round(1_000 * time.time()),
-            },
+            shown["map"] = map_record(self.bank_map.result(), marks(first))
+            data = separation_json(first) | {"others": [separation_json(one) for one in found[1:]]}
+            if known := None if sounds else self.known(clip, first, reference):
+                estimates = {"this separation": first.target, "with the true global feature": known.seen.target}
+                estimates |= {f"by {name}": one.target for name, one in zip(compared, found[1:], strict=True)}
+                try:
+                    data["scores"] = known_scores(clip, known.wanted, estimates)
+                    shown["scores"] = scores_table(data["scores"], known.words)
+                except HSMError as error:
+                    shown["scores"] = hint(str(error))
+                shown["map"] = map_record(self.bank_map.result(), marks(first, known.feature))
+                np.save(folder / MAPS, [attention_grid(first), attention_grid(known.seen)])
+                shown["kept"] = replace(shown["kept"], maps=("predicted", "with the true global feature"))
+            (folder / RECORD).write_text(json.dumps(data, indent=2, ensure_ascii=False), encoding="utf-8")
+            (folder / "map.json").write_text(json.dumps(shown["map"]), encoding="utf-8")
+            yield shown | {
+                "data": data,
+                "report": report(took, seconds),
+                "cancel": gr.update(interactive=False),
+                "earlier": {
+                    "instruction": text,
+                    "operation": operation,
+                    "description": description,
+                    "understood": "stems" if sounds else first.instruction.operation,
+                    "at": round(1_000 * time.time()),
+                },
+            }
+
+    def first_result(self, example: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What the page opens with: an example, separated when the server started."""
+        if example is None:
+            return {}
+        path, text, reference = example["path"], example["instruction"], example["reference"]
+        *_, last = self.run(path, text, AS_UNDERSTOOD, "", [], False, reference, steps=steps_of(self.cpu_model))
+        self.kept.append(last["kept"].folder)
+        last["player"]["title"] = f"{example['title']}: “{text}”"
+        last["player"]["label"] = "An example, separated when this server started"
+        shown = ("player", "times", "scores", "csv", "kept", "map", "data")
+        return {name: last[name] for name in shown}
+
+    def known(self, clip: Audio, separation: Separation, reference: Reference | None) -> Known | None:
+        """What is known about the target of a recording; None where its parts are not at hand."""
+        if reference is None or not all(Path(file).is_file() for file in reference.files):
+            return None
+        parts = [Audio.load(file) for file in reference.files]
+        if not is_sum(clip, parts):
+            return None  # another recording was brought since
+        instruction, named = separation.instruction, reference.named
+        if named is None:
+            texts = [instruction.description, *reference.names]
+            meant = self.cpu_model.model.text.encode(texts).sentence()  # (1 + parts, W)
+            named = int(torch.nn.functional.cosine_similarity(meant[:1], meant[1:]).argmax())
+        wanted = true_target(parts, named, instruction.operation)
+        feature = self.cpu_model.global_feature(wanted)
+        seen = self.cpu_model.separate(clip, instruction, separation.options, global_target=feature)
+        name = reference.names[named]
+        return Known(wanted, name if instruction.operation == "extract" else f"all but {name}", feature, seen)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the truth says of a separation."""
+
+    wanted: Audio  # what should come out
+    words: str  # the same in words
+    feature: np.ndarray  # (D,) its global feature
+    seen: Separation  # the separation with that feature in the place of the predicted one
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What stays on the disk of a run, to be packed when it is asked for."""
+
+    folder: Path
+    name: str  # of the recording
+    sounds: tuple[Path, ...]
+    tracks: tuple[str, ...]
+    maps: tuple[str, ...]  # of attention
+    duration_s: float
+    even: float  # a column's share of attention that is spread evenly
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run gave, as the page shows it."""
+
+    separations: tuple[Separation, ...]  # the pictures show the first
+    tracks: tuple[Track, ...]
+    letters: dict[int, str]  # of tracks whose names are hidden, by their number
+    attention_maps: dict[str, Separation]  # whose attention can be looked at, by name
+    names: tuple[str, ...]  # of the sound files
+
+    @staticmethod
+    def of(
+        separations: tuple[Separation, ...], compared: Sequence[str], sounds: Sequence[str], blind: bool
+    ) -> RunResult:
+        """Put the answers of a run in the player's order."""
+        if sounds:
+            shared = share_out(separations)
+            names = (*(f"{i}_{name}" for i, name in enumerate(sounds, 1)), "rest")
+            return RunResult(shared, stem_tracks(shared), {}, dict(zip(sounds, shared, strict=True)), names)
+        first, *others = separations
+        names = ("target", "residual", *(f"target_by_{name}" for name in compared))
+        attention_maps = {first.instruction.description: first}
+        tracks = separation_tracks(first, dict(zip(compared, others, strict=True)))
+        if not (blind and others):
+            return RunResult(separations, tracks, {}, attention_maps, names)
+        mixture, target, residual, *rest = tracks
+        hidden = random.sample([target, *rest], len(separations))
+        letters = {number: chr(64 + number) for number in range(1, 1 + len(hidden))}
+        return RunResult(separations, (mixture, *hidden, residual), letters, attention_maps, names)
+
+    def save(self, folder: Path, upload: str) -> list[Path]:
+        """Write the sounds in the order in which tracks count them."""
+        first, *others = self.separations
+        paths, recording = sound_paths(folder, upload, self.names), open_sound(upload)
+        if self.names[-1] == "rest":
+            parts = [one.target for one in self.separations]
+            save_parts(first.mixture, parts, paths, recording.depth, recording)
+            return paths
+        save_parts(first.mixture, [first.target], paths[:2], recording.depth, recording)
+        return paths[:2] + [other.target.save(path) for other, path in zip(others, paths[2:], strict=True)]
+
+    def show(self, folder: Path, upload: str, title: str) -> dict[str, Any]:
+        """Write all files of a run; what the page shows of them."""
+        sounds = self.save(folder, upload)
+        levels, layers, csv = folder / LEVELS, folder / "attention.bin", folder / "times.csv"
+        levels.write_bytes(level_bytes(self.tracks).tobytes())
+        layers.write_bytes(attention_layers(tuple(self.attention_maps.values())).tobytes())
+        np.save(folder / MAPS, [attention_grid(one) for one in self.attention_maps.values()])
+        events = {name: heard_events(one) for name, one in self.attention_maps.items()}
+        csv.write_text(events_csv(events), encoding="utf-8")
+        notes = {name: absent_note(one) for name, one in self.attention_maps.items()}
+        first = self.separations[0]
+        told = [note for note in (first.mixture.warning, *notes.values()) if note]
+        player = player_record(self.tracks, self.attention_maps, events, told)
+        for number, letter in self.letters.items():
+            player["tracks"][number]["letter"] = letter
+        player |= {
+            "title": title,
+            "files": [served(path) for path in sounds],
+            "saved": [path.name for path in sounds],
+            "levels": served(levels),
+            "looks": served(layers),
+            "blind": bool(self.letters),
+        }
+        names, even = tuple(track.name for track in self.tracks), PATCH_BANDS / first.attention.size
+        name, duration_s = Path(upload).stem[:60], first.mixture.duration_s
+        return {
+            "player": player,
+            "times": "".join(events_table(spans, name, notes[name]) for name, spans in events.items()),
+            "scores": "",
+            "csv": str(csv),
+            "kept": RunFiles(folder, name, tuple(sounds), names, tuple(self.attention_maps), duration_s, even),
         }
 
-    return separate_and_show
+
+def pack(kept: RunFiles) -> dict[str, str | int]:
+    """Everything of a run in one file: sounds as FLAC, pictures, times and a record."""
+    with page_errors():
+        if not (kept.folder / RECORD).is_file():
+            raise HSMError("The files of this run were deleted after an hour: separate once more.")
+        levels = np.frombuffer((kept.folder / LEVELS).read_bytes(), dtype=np.uint8)
+        levels = levels.reshape(len(kept.tracks), -1, MEL_BANDS)  # (tracks, columns, M)
+        maps = dict(zip(kept.maps, np.load(kept.folder / MAPS), strict=True))
+        figures = {
+            "spectrograms": spectrogram_figure(kept.tracks, levels, kept.duration_s),
+            "attention": attention_figure(maps, levels[0], kept.duration_s, kept.even),
+            "global_features": map_figure(json.loads((kept.folder / "map.json").read_text(encoding="utf-8"))),
+        }
+        pictures = [save_figure(figure, kept.folder / f"{name}.png") for name, figure in figures.items()]
+        files = [*pictures, kept.folder / "times.csv", kept.folder / RECORD]
+        bundle = save_bundle(kept.sounds, files, kept.folder / f"{kept.name}.zip")
+        return {"url": served(bundle), "name": bundle.name, "at": round(1_000 * time.time())}  # new at every click

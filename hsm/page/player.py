@@ -14,14 +14,14 @@ from hsm.features import MEL_BANDS, PATCH_BANDS
 from hsm.page.figures import (
     COLUMN_S,
     LEVEL_STEPS,
-    LIGHT,
     RANGE_DB,
+    SOUND_MAP,
+    attention_alt,
     band_hz,
     band_of,
     heard_columns,
     mel_db,
     mixture_gain,
-    spectrogram_alt,
     track_names,
 )
 from hsm.records import Audio, Separation
@@ -31,29 +31,15 @@ TICKS_HZ = (500, 1_000, 2_000, 4_000, 8_000)  # lower ones would lie on each oth
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One row of the player.
-
-    Args:
-        name: in words.
-        sound: what it holds.
-        plays: numbers of the sound files that are heard together; the mixture is the sum of its parts.
-    """
+    """One row of the player; the mixture plays several files at once, since it is their sum."""
 
     name: str
     sound: Audio
-    plays: tuple[int, ...]
+    plays: tuple[int, ...]  # numbers of the sound files that are heard together
 
 
 def separation_tracks(separation: Separation, others: Mapping[str, Separation]) -> tuple[Track, ...]:
-    """Mixture, target, residual, and the targets of other renderers.
-
-    Args:
-        separation: what is heard first; its files are number 0, the target, and 1, the residual.
-        others: the same request by other renderers; their targets are the files from 2 on.
-
-    Returns:
-        The tracks in the order of the player.
-    """
+    """Mixture, target (file 0), residual (file 1), and the targets of other renderers (files from 2 on)."""
     target, residual = track_names(separation)
     return (
         Track("Mixture", separation.mixture, (0, 1)),
@@ -64,14 +50,7 @@ def separation_tracks(separation: Separation, others: Mapping[str, Separation]) 
 
 
 def stem_tracks(separations: Sequence[Separation]) -> tuple[Track, ...]:
-    """Mixture, one stem for each named sound, and the rest.
-
-    Args:
-        separations: as `hsm.stems.share_out` gives them.
-
-    Returns:
-        The tracks; files are numbered as the separations, the rest comes last.
-    """
+    """Mixture, one stem for each named sound in the order of their files, and the rest as the last file."""
     mixture = separations[0].mixture
     rest = Audio(mixture.samples - sum(one.target.samples for one in separations), mixture.rate_hz)
     return (
@@ -82,13 +61,9 @@ def stem_tracks(separations: Sequence[Separation]) -> tuple[Track, ...]:
 
 
 def level_bytes(tracks: Sequence[Track]) -> np.ndarray:
-    """The log-mel levels of tracks on the mixture's scale.
+    """Log-mel levels (tracks, columns, 128), the mixture first.
 
-    Args:
-        tracks: the mixture first.
-
-    Returns:
-        (tracks, columns, 128) uint8; 255 is the mixture's loudest point, 0 is 65 dB below it or less.
+    255 is the mixture's loudest point, 0 is 65 dB below it or less.
     """
     gain = mixture_gain(tracks[0].sound)
     level_db = np.stack([mel_db(track.sound, gain) for track in tracks])  # (tracks, columns, M)
@@ -97,14 +72,7 @@ def level_bytes(tracks: Sequence[Track]) -> np.ndarray:
 
 
 def attention_layers(separations: Sequence[Separation]) -> np.ndarray:
-    """The attention of every layer and head, as far as the clip goes.
-
-    Args:
-        separations: of one mixture.
-
-    Returns:
-        (separations, layers, heads, columns, 8) float32.
-    """
+    """The attention (separations, layers, heads, columns, 8) as far as the clip goes."""
     columns = heard_columns(separations[0].mixture)
     layers = np.stack([one.attention_layers for one in separations])  # (N, layers, heads, P)
     return layers.reshape(*layers.shape[:-1], -1, PATCH_BANDS)[..., :columns, :].astype(np.float32)
@@ -112,34 +80,44 @@ def attention_layers(separations: Sequence[Separation]) -> np.ndarray:
 
 def colour_table() -> str:
     """The 256 colours of the levels as hexadecimal digits, six a colour, faintest first."""
-    colours = matplotlib.colormaps[LIGHT.sound_map](np.arange(LEVEL_STEPS + 1), bytes=True)[:, :3]
+    colours = matplotlib.colormaps[SOUND_MAP](np.arange(LEVEL_STEPS + 1), bytes=True)[:, :3]
     return colours.tobytes().hex()
 
 
+def spectrogram_alt(tracks: Sequence[Track]) -> str:
+    """Say the spectrograms in words: the share of the mixture's energy in each track."""
+    mixture, *parts = tracks
+    total = float(np.square(mixture.sound.samples).sum()) or 1.0
+    shares = "; ".join(f"{part.name}, {float(np.square(part.sound.samples).sum()) / total:.0%}" for part in parts)
+    return (
+        f"{len(tracks)} log-mel spectrograms over {mixture.sound.duration_s:.1f} seconds and 0 to 8 kHz, one "
+        f"colour scale. Shares of the mixture's energy: {shares}."
+    )
+
+
 def player_record(
-    tracks: Sequence[Track], separations: Mapping[str, Separation], events: Mapping[str, Sequence[Event]]
+    tracks: Sequence[Track],
+    attention_maps: Mapping[str, Separation],
+    events: Mapping[str, Sequence[Event]],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All that the player shows beside the sounds, their levels and the attention.
+    """All that the player shows beside the sounds, their levels and the attention, as plain data.
 
-    Args:
-        tracks: the mixture first.
-        separations: whose attention can be looked at, by a name for it.
-        events: when each named sound is active.
-
-    Returns:
-        Plain data; frequencies in Hz, places on the frequency axis in bands.
+    Frequencies are in Hz, places on the frequency axis in bands; `notes` are what to know of the result.
     """
-    first = next(iter(separations.values()))
+    first = next(iter(attention_maps.values()))
     layers, heads, patches = first.attention_layers.shape
     return {
         "duration_s": first.mixture.duration_s,
         "tracks": [{"name": track.name, "plays": list(track.plays)} for track in tracks],
+        "notes": list(notes),
         "alt": spectrogram_alt(tracks),
         "range_db": RANGE_DB,
         "bands_hz": [round(band_hz(band)) for band in range(MEL_BANDS)],
         "ticks": [{"hz": hz, "band": min(band_of(hz), MEL_BANDS - 0.5)} for hz in TICKS_HZ],
         "attention": {
-            "names": list(separations),
+            "names": list(attention_maps),
+            "alt": attention_alt(first),
             "layers": layers,
             "heads": heads,
             "columns": heard_columns(first.mixture),

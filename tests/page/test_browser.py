@@ -15,11 +15,11 @@ import pytest
 
 from hsm import HSM, Audio
 from hsm.events import Event
-from hsm.page.layout import build_app, launch_options, read_examples
-from hsm.page.requests import TEXT_ALONE
+from hsm.page.layout import build_page, launch_options, read_examples
+from hsm.page.requests import AS_UNDERSTOOD, TEXT_ALONE
 from hsm.progress import STAGES
 
-PATIENCE_MS = 40_000
+PATIENCE_MS = 120_000
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
@@ -59,7 +59,7 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    blocks = build_app(HSM.tiny())
+    blocks = build_page(HSM.tiny())
     _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     yield address
     blocks.close(verbose=False)
@@ -67,16 +67,16 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def page(browser, url: str, request: pytest.FixtureRequest) -> Iterator[object]:
-    """A fresh visitor; faults on the page's console fail the test."""
+    """A fresh user; faults on the page's console fail the test."""
     look = getattr(request, "param", {"viewport": {"width": 1280, "height": 900}})
     context = browser.new_context(**look)
-    visitor = context.new_page()
-    visitor.set_default_timeout(PATIENCE_MS)
+    user = context.new_page()
+    user.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
-    visitor.on("pageerror", lambda fault: faults.append(str(fault)))
-    visitor.goto(url)
-    visitor.wait_for_selector("#separate")
-    yield visitor
+    user.on("pageerror", lambda fault: faults.append(str(fault)))
+    user.goto(url)
+    user.wait_for_selector("#separate")
+    yield user
     context.close()
     assert not faults
 
@@ -87,23 +87,13 @@ def choose_first_example(page) -> None:
     page.locator("button.example").first.click()
 
 
-def wait_until_shown(page, selector: str) -> None:
-    """Wait until a picture is in the page and has really been drawn."""
-    page.wait_for_selector(selector, state="attached")
-    page.locator(selector).scroll_into_view_if_needed()
-    page.wait_for_function(
-        "selector => { const image = document.querySelector(selector);"
-        " return image.complete && image.naturalWidth > 400; }",
-        arg=selector,
-    )
-
-
 PHONE_AT_NIGHT = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
-DESK = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+DESK = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
 
 
-def wait_until_playable(page) -> None:
-    """Wait until both sounds are decoded and the spectrograms are drawn."""
+def wait_until_playable(page, title: str) -> None:
+    """Wait until the result with a title is there, its sounds are decoded and its spectrograms are drawn."""
+    page.locator(".player .subject", has_text=title).wait_for()
     page.wait_for_selector(".player .play:not([disabled])")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.player .lane canvas')]"
@@ -111,35 +101,138 @@ def wait_until_playable(page) -> None:
     )
 
 
-def separate_noise(page, folder: Path, duration_s: float = 3.0, instruction: str = "remove the rain") -> None:
-    """Upload noise of one channel with an RMS of 0.1 and ask for something."""
+def upload_noise(page, folder: Path, duration_s: float = 3.0) -> None:
+    """Noise of one channel with an RMS of 0.1 as the recording."""
     noise = 0.1 * np.random.default_rng(0).normal(size=int(16_000 * duration_s))
     samples = np.convolve(noise, np.full(4, 0.5), mode="same")  # a browser's resampling takes the highest tones away
     if page.locator("#recording audio").count():
         page.locator("#recording").get_by_role("button", name="Clear").click()
     page.locator("#recording input[type=file]").set_input_files(str(Audio(samples, 16_000).save(folder / "mine.wav")))
     page.wait_for_selector("#recording audio", state="attached")
+
+
+def separate_noise(page, folder: Path, duration_s: float = 3.0, instruction: str = "remove the rain") -> None:
+    """Ask for something in noise."""
+    upload_noise(page, folder, duration_s)
     page.locator("#instruction textarea").fill(instruction)
     page.locator("#instruction textarea").press("Enter")
-    wait_until_playable(page)
+    wait_until_playable(page, f"mine.wav: {instruction}")
 
 
 def wait_for_the_end(page) -> None:
-    """Wait until the last answer of a run is there: the visitor's list has it."""
+    """Wait until the last answer of a run is there: the user's list has it."""
     page.wait_for_selector(".earlier li", state="attached")
 
 
-@pytest.mark.parametrize("page", [DESK, PHONE_AT_NIGHT], indirect=True, ids=["desk", "phone"])
-def test_an_example_gives_two_sounds_and_all_pictures(page) -> None:
-    choose_first_example(page)
-    wait_until_playable(page)
-    for name in ("attention", "bank"):
-        wait_until_shown(page, f"#{name} img")
-        assert len(page.locator(f"#{name} img").get_attribute("alt")) > 60
-    assert len(page.locator(".player canvas").first.get_attribute("aria-label")) > 60
-    assert page.locator("#report li.done").count() == len(STAGES)
-    assert page.locator("#understood .operation").inner_text() in ("Extract", "Remove")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+SHIFTS = """
+window.shift = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+  if (!entry.hadRecentInput) window.shift += entry.value;
+})).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("look", [DESK, PHONE_AT_NIGHT], ids=["desk", "phone"])
+def test_the_page_opens_with_a_result_in_sight_and_an_example_takes_its_place(browser, url: str, look) -> None:
+    user = browser.new_context(**look).new_page()
+    user.set_default_timeout(PATIENCE_MS)
+    user.add_init_script(SHIFTS)
+    user.goto(url)
+    example = read_examples()[0]
+    wait_until_playable(user, example["title"])
+    assert user.get_by_text("An example, separated when this server started").is_visible()
+    assert user.evaluate("document.querySelector('.player .play').getBoundingClientRect().bottom < innerHeight")
+    user.wait_for_function("() => document.querySelectorAll('.bank .mark').length === 4")
+
+    choose_first_example(user)
+    wait_until_playable(user, f"{Path(example['file']).name}: {example['instruction']}")
+    wait_for_the_end(user)
+    assert not user.get_by_text("An example, separated").is_visible()
+    assert user.locator("#report li.done").count() == len(STAGES)
+    assert user.locator("#understood .operation").inner_text() in ("Extract", "Remove")
+    assert len(user.locator(".player canvas").first.get_attribute("aria-label")) > 60
+    assert len(user.locator(".bank svg").get_attribute("aria-label")) > 60
+    assert user.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert user.evaluate("window.shift") < 0.1
+    user.context.close()
+
+
+def test_pictures_follow_a_switch_of_the_theme(page) -> None:
+    page.wait_for_selector(".bank .way")
+    colour = "selector => getComputedStyle(document.querySelector(selector)).backgroundColor"
+    before = [page.evaluate(colour, selector) for selector in (".bank svg", ".player")]
+    page.evaluate("document.body.classList.toggle('dark')")
+    after = [page.evaluate(colour, selector) for selector in (".bank svg", ".player")]
+    assert not set(before) & set(after)
+
+
+def test_a_new_instruction_clears_corrections_and_what_is_understood_is_shown(page) -> None:
+    page.locator("#instruction textarea").fill("remove the dog")
+    page.wait_for_selector("#understood [data-operation=remove]")
+    page.get_by_role("button", name="Correct how it is understood").click()
+    page.get_by_label("extract", exact=True).check()
+    page.locator("#description textarea").fill("rain")
+    page.wait_for_selector("#understood [data-operation=extract]")
+    page.wait_for_function("() => document.querySelector('#understood strong').innerText === 'rain'")
+    page.locator("#instruction textarea").fill("remove the bell")
+    page.wait_for_selector("#understood [data-operation=remove]")
+    page.wait_for_function("() => document.querySelector('#understood strong').innerText === 'bell'")
+    assert page.locator("#operation input:checked").get_attribute("value") == AS_UNDERSTOOD
+    assert page.locator("#description textarea").input_value() == ""
+
+
+def test_cancel_is_active_only_while_something_runs(page, tmp_path: Path) -> None:
+    assert page.locator("#cancel").is_disabled()
+    separate_noise(page, tmp_path, 1.0)
+    wait_for_the_end(page)
+    page.wait_for_selector("#cancel[disabled]")
+    assert page.locator("#report .message").inner_text().startswith("Done in")
+
+
+def test_another_recording_marks_the_result_as_that_of_the_one_before(page, tmp_path: Path) -> None:
+    outdated = page.get_by_text("This belongs to the recording before.")
+    separate_noise(page, tmp_path, 1.0)
+    assert outdated.is_hidden()
+    page.locator("#recording").get_by_role("button", name="Clear").click()
+    outdated.wait_for()
+
+
+def test_a_sound_that_is_not_there_is_told_and_has_no_times(page, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hsm.page.texts.ABSENT_DB", 0.0)
+    separate_noise(page, tmp_path)
+    note = page.locator(".player .notes li")
+    assert re.fullmatch(
+        r"“rain” seems not to be there: what came out of it is \d+ dB below the recording\.", note.inner_text()
+    )
+    assert page.locator("table.events").count() == 0
+    assert page.locator(".player .events button").count() == 0
+
+
+def test_the_dialog_takes_videos_and_the_microphone_hears_what_is_there(browser, url: str) -> None:
+    user = browser.new_context(**DESK).new_page()
+    user.set_default_timeout(PATIENCE_MS)
+    user.add_init_script(
+        "const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "navigator.mediaDevices.getUserMedia = (asked) => { window.asked = asked; return open(asked); };"
+    )
+    user.goto(url)
+    user.wait_for_selector("#recording input[type=file]", state="attached")
+    assert "video/*" in user.locator("#recording input[type=file]").get_attribute("accept")
+    user.locator("#recording").get_by_role("button", name="Record audio").click()
+    user.locator("#recording .record-button").click()
+    user.wait_for_function("() => window.asked")
+    asked = user.evaluate("window.asked.audio")
+    assert [asked[name] for name in ("echoCancellation", "noiseSuppression", "autoGainControl")] == [False] * 3
+    user.context.close()
+
+
+def test_space_plays_wherever_the_focus_is_but_in_a_field(page, tmp_path: Path) -> None:
+    separate_noise(page, tmp_path)
+    page.locator("#instruction textarea").press(" ")
+    assert page.locator(".player.playing").count() == 0
+    page.locator("h1").click()
+    page.keyboard.press(" ")
+    page.wait_for_selector(".player.playing")
 
 
 # All that goes to the loudspeaker also goes here.
@@ -162,52 +255,52 @@ window.heard = () => {
 """
 
 
-def listen(visitor) -> dict[str, float]:
+def listen(user) -> dict[str, float]:
     """What the loudspeaker got in the last 0.7 s, once all of that is younger than the call."""
-    now_s = visitor.evaluate("tap.context.currentTime")
-    visitor.wait_for_function("since => tap.context.currentTime > since + 0.9", arg=now_s)
-    return visitor.evaluate("heard()")
+    now_s = user.evaluate("tap.context.currentTime")
+    user.wait_for_function("since => tap.context.currentTime > since + 0.9", arg=now_s)
+    return user.evaluate("heard()")
 
 
 def test_tracks_are_switched_by_keys_without_a_gap_and_at_their_true_level(browser, url: str, tmp_path: Path) -> None:
-    visitor = browser.new_context(**DESK).new_page()
-    visitor.set_default_timeout(PATIENCE_MS)
-    visitor.add_init_script(TAP)
-    visitor.goto(url)
-    separate_noise(visitor, tmp_path)
-    lane = visitor.locator(".player .lane .body").first
+    user = browser.new_context(**DESK).new_page()
+    user.set_default_timeout(PATIENCE_MS)
+    user.add_init_script(TAP)
+    user.goto(url)
+    separate_noise(user, tmp_path)
+    lane = user.locator(".player .lane .body").first
     lane.scroll_into_view_if_needed()
     box = lane.bounding_box()
-    visitor.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 20)
-    visitor.mouse.down()
-    visitor.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 20, steps=3)
-    visitor.mouse.up()
-    begin_s, end_s = map(float, re.findall(r"\d+\.\d+", visitor.locator(".player .unloop").inner_text()))
+    user.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 20)
+    user.mouse.down()
+    user.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 20, steps=3)
+    user.mouse.up()
+    begin_s, end_s = map(float, re.findall(r"\d+\.\d+", user.locator(".player .unloop").inner_text()))
     assert (begin_s, end_s) == pytest.approx((0.3, 2.7), abs=0.03)  # some pixels
-    said = re.fullmatch(r"([\d.]+) s · [\d,]+ Hz · (−[\d.]+|below −65) dB", visitor.inner_text(".player .readout"))
+    said = re.fullmatch(r"([\d.]+) s · [\d,]+ Hz · (−[\d.]+|below −65) dB", user.inner_text(".player .readout"))
     assert said
     assert float(said[1]) == pytest.approx(2.7, abs=0.03)
 
-    visitor.keyboard.press(" ")
+    user.keyboard.press(" ")
     levels = {}
     for key in ("2", "3", "1"):
-        visitor.keyboard.press(key)
-        heard = listen(visitor)
+        user.keyboard.press(key)
+        heard = listen(user)
         assert heard["gap_s"] < 0.005
         levels[key] = heard["rms"]
     assert levels["1"] == pytest.approx(0.1, rel=0.06)  # the mixture as it was uploaded
     assert 0 < levels["2"] < 0.095
     assert 0 < levels["3"] < 0.095
-    assert visitor.locator(".player.playing").count() == 1, "the loop never ends by itself"
+    assert user.locator(".player.playing").count() == 1, "the loop never ends by itself"
 
-    visitor.keyboard.press("3")
-    visitor.locator(".player .level input").nth(1).fill("-20")
-    assert listen(visitor)["rms"] == pytest.approx(levels["3"] / 10, rel=0.1)
-    visitor.context.close()
+    user.keyboard.press("3")
+    user.locator(".player .level input").nth(1).fill("-20")
+    assert listen(user)["rms"] == pytest.approx(levels["3"] / 10, rel=0.1)
+    user.context.close()
 
 
 def test_a_span_is_looped_by_its_bar_and_everything_comes_as_one_file(page, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("hsm.page.handlers.find_events", lambda _: (Event(0.5, 1.25, 0.8),))
+    monkeypatch.setattr("hsm.page.handlers.heard_events", lambda _: (Event(0.5, 1.25, 0.8),))
     separate_noise(page, tmp_path)
     assert page.locator("table.events tbody tr").inner_text().split() == ["0.50", "1.25", "0.80"]
     page.locator(".player .events button").press("Enter")
@@ -263,29 +356,14 @@ def test_attention_of_every_layer_and_head_can_be_looked_at(page, tmp_path: Path
 
 
 def test_the_pointer_over_the_map_names_the_clip_and_the_map_stays_put(page, tmp_path: Path) -> None:
-    places = []
-    for instruction in ("remove the rain", "extract a bell"):
-        separate_noise(page, tmp_path, 1.0, instruction)
-        page.wait_for_function(
-            "count => document.querySelectorAll('.earlier li').length === count", arg=len(places) + 1
-        )
-        wait_until_shown(page, "#bank img")
-        clips = page.evaluate("() => document.querySelector('#bank img').src")
-        tip = page.locator("#bank .tip")
-        box = page.locator("#bank img").bounding_box()
-        found = None
-        for row in range(4, 60):
-            for column in range(2, 40):
-                page.mouse.move(box["x"] + box["width"] * column / 40, box["y"] + box["height"] * row / 90)
-                if tip.is_visible():
-                    found = (row, column, tip.inner_text())
-                    break
-            if found:
-                break
-        assert found, clips
-        assert re.fullmatch(r"\w+ \d+ \(\w+\)", found[2])
-        places.append(found)
-    assert places[0] == places[1]
+    page.wait_for_selector(".bank .mark")
+    places = "() => [...document.querySelectorAll('.bank .clips circle')].map(c => c.outerHTML)"
+    before = page.evaluate(places)
+    separate_noise(page, tmp_path, 1.0, "extract a bell")
+    wait_for_the_end(page)
+    assert page.evaluate(places) == before
+    page.locator(".bank .clips circle").first.hover(force=True)
+    assert re.fullmatch(r"\w+ \d+ \(\w+\)", page.locator(".bank .tip").inner_text())
 
 
 def test_renderers_are_compared_blind_until_one_wants_to_know(page, tmp_path: Path) -> None:
@@ -313,7 +391,7 @@ def test_the_workbench_mixes_and_scores_against_the_truth(page, tmp_path: Path) 
     page.wait_for_selector("#recording audio", state="attached")
     page.locator("#instruction textarea").fill("extract the rain")
     page.locator("#instruction textarea").press("Enter")
-    page.wait_for_selector("table.scores")
+    page.locator("table.scores caption", has_text="the second sound").wait_for()
     assert "the second sound" in page.locator("table.scores caption").inner_text()
     rows = page.locator("table.scores tbody th").all_inner_texts()
     assert rows[0] == "mixture, nothing done"
@@ -361,32 +439,32 @@ class Slow(HSM):
 
 def test_cancelling_works_at_once_and_who_waits_sees_the_place_in_the_queue(browser, tmp_path: Path) -> None:
     model = Slow.make()
-    blocks = build_app(model)
+    blocks = build_page(model)
     _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
-    visitors = [browser.new_context(**DESK).new_page() for _ in range(2)]
-    for visitor in visitors:
-        visitor.set_default_timeout(PATIENCE_MS)
-        visitor.goto(address)
-        visitor.wait_for_selector("#separate")
-        choose_first_example(visitor)
-        if visitor is visitors[0]:
-            visitor.wait_for_selector("#report li.running")
-    first, second = visitors
+    users = [browser.new_context(**DESK).new_page() for _ in range(2)]
+    for user in users:
+        user.set_default_timeout(PATIENCE_MS)
+        user.goto(address)
+        user.wait_for_selector("#separate")
+        choose_first_example(user)
+        if user is users[0]:
+            user.wait_for_selector("#report [data-state=running]")
+    first, second = users
     second.wait_for_function("() => /queue: \\d+\\/\\d+/.test(document.querySelector('#report').innerText)")
     first.click("#cancel")
     first.get_by_text("Cancelled. Sound and instruction are still here.").wait_for()
     assert first.locator("#instruction textarea").input_value()
-    second.wait_for_selector("#report li.running")  # the next one's turn has come
+    second.wait_for_selector("#report [data-state=running]")  # the next one's turn has come
     model.hurry.set()
-    wait_until_playable(second)
-    assert first.locator("#report li.running").count() == 0
+    wait_until_playable(second, "rain_dog.flac: ")
+    assert first.locator("#report [data-state=running]").count() == 0
     assert first.get_by_text("Cancelled.").is_visible()
-    for visitor in visitors:
-        visitor.context.close()
+    for user in users:
+        user.context.close()
     blocks.close(verbose=False)
 
 
-def test_a_visitor_finds_earlier_instructions_again_and_nobody_else_does(page, browser, url: str, tmp_path) -> None:
+def test_a_user_finds_earlier_instructions_again_and_nobody_else_does(page, browser, url: str, tmp_path) -> None:
     separate_noise(page, tmp_path, 1.0)
     page.wait_for_url("**instruction=remove+the+rain**")
     page.reload()
@@ -416,7 +494,7 @@ def test_an_empty_instruction_is_explained_and_nothing_is_lost(page, tmp_path: P
 
     page.locator("#instruction textarea").fill("extract the rain")
     page.locator("#instruction textarea").press("Enter")
-    wait_until_playable(page)
+    wait_until_playable(page, "mine.wav: extract the rain")
 
 
 def test_a_missing_sound_is_explained_and_the_instruction_stays(page) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import ANY, MagicMock
 from urllib.parse import unquote
 from zipfile import ZipFile
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -26,25 +31,24 @@ from coded_files import coded
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-import app
 from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
 from hsm.instruction.language_model import with_language_model
 from hsm.mixing import mix
-from hsm.page.figures import LIGHT
-from hsm.page.files import KEEP_S, delete_requests, request_folder
-from hsm.page.handlers import PARTS, Handlers, Results, pack, run
-from hsm.page.layout import ASSETS, build_app, footer, launch_options, read_examples
+from hsm.page import __main__ as page_command
+from hsm.page.files import KEEP_S, delete_old, request_folder
+from hsm.page.handlers import CANCELLED, PARTS, Handlers, pack
+from hsm.page.layout import ASSETS, build_page, footer, launch_options, read_examples
 from hsm.page.requests import (
     AS_UNDERSTOOD,
     LONGEST_S,
     TEXT_ALONE,
-    Truth,
-    check_request,
+    Reference,
     page_errors,
     read_clip,
-    read_wish,
+    read_request,
     renderers_to_compare,
     said_of_renderers,
+    validate_request,
 )
 from hsm.progress import STAGES, Progress, Step, in_steps
 
@@ -58,7 +62,7 @@ def handlers() -> Handlers:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[str]:
-    blocks = build_app(HSM.tiny())
+    blocks = build_page(HSM.tiny())
     _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     yield url
     blocks.close(verbose=False)
@@ -128,14 +132,14 @@ def test_corrections_overrule_the_instruction(handlers: Handlers, sound: str) ->
 
 
 def test_a_description_alone_is_enough() -> None:
-    wish, options = read_wish("", "remove", "rain")
+    wish, options = read_request("", "remove", "rain")
     assert isinstance(wish, Instruction)
     assert (wish.operation, wish.description, options.description) == ("remove", "rain", "rain")
 
 
 def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: str) -> None:
-    assert [v["is_valid"] for v in check_request(sound, "rain", AS_UNDERSTOOD, "")] == [True] * 4
-    assert [v["is_valid"] for v in check_request(sound, "", "", "", False)] == [
+    assert [v["is_valid"] for v in validate_request(sound, "rain", AS_UNDERSTOOD, "")] == [True] * 4
+    assert [v["is_valid"] for v in validate_request(sound, "", "", "", False)] == [
         True,
         False,
         True,
@@ -143,7 +147,7 @@ def test_the_validator_points_at_the_field_that_is_wrong(tmp_path: Path, sound: 
         True,
     ]
     text = bad_file(tmp_path, "text")
-    assert [v["is_valid"] for v in check_request(text, "rain", "", "")] == [False, True, True, True]
+    assert [v["is_valid"] for v in validate_request(text, "rain", "", "")] == [False, True, True, True]
 
 
 def test_every_stage_is_reported_before_the_result(handlers: Handlers, sound: str) -> None:
@@ -195,21 +199,22 @@ def test_the_last_stages_seconds_are_told_before_the_result() -> None:
     assert last.share == 1.0
 
 
-def test_a_fault_of_ours_is_not_dressed_up_as_the_visitors() -> None:
-    with pytest.raises(ZeroDivisionError), page_errors():
+def test_a_fault_of_ours_is_told_without_its_details_and_one_of_theirs_in_full() -> None:
+    with pytest.raises(gr.Error, match="Something went wrong on the server"), page_errors():
         _ = 1 / 0
     with pytest.raises(gr.Error, match="&lt;b&gt;"), page_errors():
         raise HSMError("<b>.wav is silent")
+    with pytest.raises(gr.Error, match=r"^'clip\.wav is silent'$"), page_errors():
+        raise HSMError("/tmp/somewhere/clip.wav is silent")
 
 
-Request = tuple[str, str, bool, list[str], bool, Truth | None]
-PLAIN: Request = (AS_UNDERSTOOD, "", False, [], False, None)
+Given = tuple[str, str, list[str], bool, Reference | None]
+PLAIN: Given = (AS_UNDERSTOOD, "", [], False, None)
 
 
 def run_page(handlers: Handlers, sound: str, text: str, *rest: Any) -> list[dict[str, Any]]:
-    """All answers to one click, by the names in `Results`."""
-    results = Results(*(name for name in Results.__dataclass_fields__))  # type: ignore[arg-type]
-    return list(run(handlers, results)(sound, text, *(rest or PLAIN)))
+    """All answers to one click."""
+    return list(handlers.run(sound, text, *(rest or PLAIN)))
 
 
 def path_of(address: str) -> Path:
@@ -218,11 +223,9 @@ def path_of(address: str) -> Path:
 
 def test_sound_arrives_before_any_picture(handlers: Handlers, sound: str) -> None:
     updates = run_page(handlers, sound, "extract the rain")
-    filled = [set(update) for update in updates[1:]]
-    first_sound = next(i for i, names in enumerate(filled) if "kept" in names)
-    pictures = [next(i for i, names in enumerate(filled) if p in names) for p in ("attention", "bank")]
-    assert first_sound < min(pictures)
-    player = updates[1 + first_sound]["player"]
+    first_sound = next(i for i, update in enumerate(updates) if "kept" in update)
+    assert "map" not in updates[first_sound]
+    player = updates[first_sound]["player"]
     assert [path_of(file).name for file in player["files"]] == ["two channels_target.wav", "two channels_residual.wav"]
     assert path_of(player["levels"]).stat().st_size == 3 * 100 * 128
     assert (
@@ -230,23 +233,50 @@ def test_sound_arrives_before_any_picture(handlers: Handlers, sound: str) -> Non
         == 4 * np.prod([player["attention"][n] for n in ("layers", "heads", "columns")]) * 8
     )
     assert updates[-1]["earlier"]["instruction"] == "extract the rain"
-    assert not list(path_of(player["levels"]).parent.glob("*.zip")), "the bundle is made when it is asked for"
+    assert not list(path_of(player["levels"]).parent.glob("*.[zp][in][pg]")), (
+        "pictures are made when they are asked for"
+    )
+
+
+def test_cancel_can_be_pressed_only_while_something_runs(handlers: Handlers, sound: str) -> None:
+    updates = run_page(handlers, sound, "extract the rain")
+    assert updates[0]["cancel"]["interactive"]
+    assert not updates[-1]["cancel"]["interactive"]
+    assert not handlers.cancel(None), "nothing runs"
+
+
+def test_a_cancelled_run_ends_and_says_so(handlers: Handlers, sound: str) -> None:
+    running = handlers.run(sound, "extract the rain", *PLAIN)
+    next(running)
+    assert handlers.cancel(None)
+    *_, last = running
+    assert last["report"] == CANCELLED
+    assert not last["cancel"]["interactive"]
 
 
 def test_the_bundle_is_made_on_demand_with_flac_in_it(handlers: Handlers, sound: str) -> None:
     kept = run_page(handlers, sound, "extract the rain")[-1]["kept"]
     packed = pack(kept)
-    with ZipFile(path_of(packed["url"])) as bundle:
+    with ZipFile(path_of(str(packed["url"]))) as bundle:
         assert set(bundle.namelist()) == {
             "two channels_target.flac", "two channels_residual.flac", "times.csv", "separation.json",
             "attention.png", "global_features.png", "spectrograms.png",
         }  # fmt: skip
+        assert bundle.read("attention.png").startswith(b"\x89PNG")
         bundle.extract("two channels_target.flac", kept.folder)
     flac, wav = Audio.load(kept.folder / "two channels_target.flac"), Audio.load(kept.sounds[0])
     np.testing.assert_allclose(flac.samples, wav.samples, atol=2.0**-23)
     shutil.rmtree(kept.folder)
     with pytest.raises(gr.Error, match="deleted after an hour"):
         pack(kept)
+
+
+def test_the_page_opens_with_an_example_that_is_separated_and_scored() -> None:
+    opened = Handlers(HSM.tiny(), example=read_examples()[0]).first.result()
+    assert opened["player"]["label"].startswith("An example")
+    assert path_of(opened["player"]["files"][0]).is_file()
+    assert "table" in opened["scores"]
+    assert "earlier" not in opened, "it is nobody's instruction"
 
 
 def test_a_list_of_sounds_becomes_stems_that_add_up(handlers: Handlers, sound: str) -> None:
@@ -263,13 +293,13 @@ def test_a_list_of_sounds_becomes_stems_that_add_up(handlers: Handlers, sound: s
 @pytest.mark.parametrize(
     ("text", "rest", "complaint"),
     [
-        ("dog; rain", ("remove", "", False, [], False, None), "taken apart into stems"),
-        ("dog; rain", (AS_UNDERSTOOD, "", False, [TEXT_ALONE], False, None), "by one renderer"),
+        ("dog; rain", ("remove", "", [], False, None), "taken apart into stems"),
+        ("dog; rain", (AS_UNDERSTOOD, "", [TEXT_ALONE], False, None), "by one renderer"),
         (";", PLAIN, "1 to 6"),
     ],
 )
 def test_a_list_that_cannot_be_is_explained(
-    handlers: Handlers, sound: str, text: str, rest: Request, complaint: str
+    handlers: Handlers, sound: str, text: str, rest: Given, complaint: str
 ) -> None:
     with pytest.raises(gr.Error, match=complaint):
         run_page(handlers, sound, text, *rest)
@@ -278,7 +308,7 @@ def test_a_list_that_cannot_be_is_explained(
 def test_renderers_are_compared_on_one_input_and_blind_hides_which_is_which(handlers: Handlers, sound: str) -> None:
     compared = renderers_to_compare(handlers.model)
     open_, blind = (
-        run_page(handlers, sound, "extract rain", AS_UNDERSTOOD, "", False, compared, hidden, None)[-1]["player"]
+        run_page(handlers, sound, "extract rain", AS_UNDERSTOOD, "", compared, hidden, None)[-1]["player"]
         for hidden in (False, True)
     )
     assert [track["plays"] for track in open_["tracks"]] == [[0, 1], [0], [1], [2], [3], [4]]
@@ -312,7 +342,8 @@ def test_a_mixture_of_the_workbench_is_held_against_its_parts(handlers: Handlers
     assert scores["mixture, nothing done"]["sdri"] == pytest.approx(0.0)
     assert scores["ideal ratio mask"]["sdri"] > scores["this separation"]["sdri"]
     assert "the first sound" in last["scores"]
-    assert "true target" in last["bank"]["alt"]
+    assert "true target" in last["map"]["alt"]
+    assert pack(last["kept"])["name"] == "mixture.zip"
     another = run_page(handlers, sound, "extract the rain", *PLAIN[:-1], truth)[-1]
     assert not another["scores"], "another recording was brought since"
 
@@ -320,7 +351,7 @@ def test_a_mixture_of_the_workbench_is_held_against_its_parts(handlers: Handlers
 def test_of_parts_with_names_the_one_that_the_words_mean_is_the_target(handlers: Handlers) -> None:
     example = read_examples()[0]
     files = tuple(str(ASSETS / source["file"]) for source in example["sources"])
-    truth = Truth(files, ("rain", "dog barking"))
+    truth = Reference(files, ("rain", "dog barking"))
     clip = Audio.load(ASSETS / example["file"])
     for text, words in (("extract the dog barking", "dog barking"), ("remove the dog barking", "all but dog barking")):
         separation = handlers.model.separate(clip, text)
@@ -329,36 +360,96 @@ def test_of_parts_with_names_the_one_that_the_words_mean_is_the_target(handlers:
         assert known.words == words
 
 
-def test_the_live_view_tells_where_the_named_sound_is(handlers: Handlers) -> None:
-    chunk = (16_000, (3_000 * np.random.default_rng(0).normal(size=8_000)).astype(np.int16))
-    heard, value = handlers.hear_live(chunk, None, "extract the rain", "")
-    heard, value = handlers.hear_live(chunk, heard, "extract the rain", "")
+def test_the_live_view_tells_where_the_named_sound_is(handlers: Handlers, tmp_path: Path) -> None:
+    noise = 3_000 / 32_768 * np.random.default_rng(0).normal(size=8_000)
+
+    def piece() -> str:
+        return str(Audio(noise.astype(np.float32), 16_000).save(tmp_path / "piece.wav"))
+
+    heard, value = handlers.hear_live(piece(), None, "extract the rain", "")
+    heard, value = handlers.hear_live(piece(), heard, "extract the rain", "")
+    assert not (tmp_path / "piece.wav").exists(), "nothing of what was heard is kept"
     assert value["sound"] == "rain"
     assert len(value["named_db"]) == len(value["whole_db"]) == len(value["attention"]) == 6
     assert value["whole_db"][-1] == pytest.approx(20 * np.log10(3_000 / 32_768), abs=1.0)
     json.dumps(value)
-    with pytest.raises(gr.Error, match="Name a sound"):
-        handlers.hear_live(chunk, None, "", "")
+    assert handlers.hear_live(piece(), heard, "", "") == (heard, {"asks": ANY}), (
+        "it asks, and raises no error each time"
+    )
 
 
 def test_old_requests_are_deleted_and_new_ones_stay() -> None:
     old, new = request_folder(), request_folder()
     (old / "sound.wav").write_bytes(b"x")
     os.utime(old, (0, 0))
-    delete_requests(KEEP_S)
+    delete_old(KEEP_S)
     assert not old.exists()
     assert new.exists()
     new.rmdir()
 
 
-def test_all_pictures_are_of_the_pages_own_colours(handlers: Handlers, sound: str, tmp_path: Path) -> None:
-    separation = handlers.model.separate(Audio.load(sound), "extract the rain")
-    drawn = dict(handlers.draw(separation, None, tmp_path, LIGHT))
-    assert set(drawn) == {"attention", "bank"}
-    shares = np.array([clip[:2] for clip in drawn["bank"]["clips"]])
-    assert len(shares) == len(handlers.model.bank.names)
-    assert shares.min() > 0
-    assert shares.max() < 1
+def test_what_is_shown_as_understood_is_what_will_run(handlers: Handlers, sound: str) -> None:
+    for text, operation, description in (
+        ("remove the dog", AS_UNDERSTOOD, ""),
+        ("remove the dog", "extract", ""),
+        ("remove the dog", AS_UNDERSTOOD, "rain"),
+        ("remove the dog", "extract", "rain"),
+        ("", "remove", "rain"),
+        ("dog; rain", AS_UNDERSTOOD, ""),
+    ):
+        ran = run_page(handlers, sound, text, operation, description, *PLAIN[2:])[-1]["understood"]
+        assert handlers.understood(text, operation, description) == ran
+
+
+def test_what_cannot_be_understood_says_why_and_typing_never_fails(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert handlers.understood("", AS_UNDERSTOOD, "") == ""
+    assert "by one renderer" not in handlers.understood("dog; rain", AS_UNDERSTOOD, "")
+    assert "taken apart into stems" in handlers.understood("dog; rain", "remove", "")
+    assert "wanted at most" in handlers.understood("x" * 2_000, AS_UNDERSTOOD, "")
+    monkeypatch.setattr(HSM, "preview", lambda *_: 1 / 0)
+    assert handlers.understood("remove the dog", AS_UNDERSTOOD, "") == ""
+
+
+def test_what_one_renderer_is_asked_sixty_times_is_done_once(handlers: Handlers, sound: str) -> None:
+    last = run_page(handlers, sound, "extract the rain", AS_UNDERSTOOD, "", [TEXT_ALONE] * 60, False, None)[-1]
+    assert [track["name"] for track in last["player"]["tracks"]][3:] == ["Target by text alone"]
+
+
+def test_more_work_than_others_can_wait_for_is_refused(handlers: Handlers, tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, 0.1 * np.sin(np.arange(4_000 * 599)), 4_000)
+    for ask in (run_page, Handlers.separate):
+        with pytest.raises(gr.Error, match="wanted at most 40 minutes in all"):
+            ask(handlers, str(path), "a; b; c; d; e; f")
+
+
+def test_a_list_of_sounds_and_a_renderer_can_be_asked_of_the_api(handlers: Handlers, sound: str) -> None:
+    target, residual, record = handlers.separate(sound, "dog; rain; rest")
+    assert [stem["sound"] for stem in record["stems"]] == ["dog", "rain"]
+    stems = [Audio.load(path_of(stem["url"])).samples for stem in record["stems"]]
+    np.testing.assert_allclose(np.sum(stems, axis=0), Audio.load(target).samples, atol=1e-6)
+    total = Audio.load(target).samples + Audio.load(residual).samples
+    np.testing.assert_allclose(total, Audio.load(sound).samples, atol=1e-6)
+    assert handlers.separate(sound, "rain", renderer="audiosep")[2]["renderer"] == "audiosep"
+    with pytest.raises(gr.Error, match="wanted one of mask"):
+        handlers.separate(sound, "rain", renderer="magic")
+
+
+def test_a_space_lends_its_gpu_for_as_long_as_the_work_takes(sound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lent: list[int] = []
+
+    def lend(duration: Any) -> Any:
+        return lambda work: lambda *given: lent.append(duration(*given)) or work(*given)
+
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lend))
+    handlers, minute = Handlers(HSM.tiny()), Audio(np.ones(60 * 8_000), 8_000)
+    *_, found = handlers.steps(Audio.load(sound), [("rain", SeparationOptions())])
+    assert found[0].instruction.description == "rain"
+    for count in (1, 3):
+        handlers.steps(minute, [("rain", SeparationOptions())] * count)
+    assert lent == [15, 21, 33]
 
 
 def test_two_requests_never_share_a_folder() -> None:
@@ -425,7 +516,7 @@ def test_the_separate_endpoint_takes_what_a_phone_records(
 
 
 def test_the_parse_endpoint_answers_a_program(client: Client) -> None:
-    answer = client.predict(text="get rid of the crying baby", api_name="/parse")
+    answer = client.predict(text="remove the crying baby", api_name="/parse")
     assert answer["operation"] == "remove"
     assert "baby" in answer["description"]
 
@@ -435,7 +526,7 @@ def test_the_mix_endpoint_answers_a_program(client: Client, sound: str) -> None:
     assert Audio.load(path).samples.shape == (2, 44_100)
 
 
-def test_of_a_recording_that_was_cut_off_the_visitor_is_warned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_recording_that_was_cut_off_the_user_is_warned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(gr, "Warning", lambda text, **_: said.append(text))
     path = tmp_path / "a.wav"
@@ -476,7 +567,7 @@ def test_the_endpoints_are_three_and_described(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert set(endpoints) == {"/separate", "/parse", "/mix"}
     named = [parameter["parameter_name"] for parameter in endpoints["/separate"]["parameters"]]
-    assert named == ["audio", "instruction", "operation", "description"]
+    assert named == ["audio", "instruction", "operation", "description", "renderer"]
     assert all(endpoint["description"] for endpoint in endpoints.values())
 
 
@@ -500,6 +591,34 @@ def test_an_assistant_finds_the_endpoints_as_tools_and_can_call_them(page: str) 
     assert names == {"separate", "parse", "mix"}
     assert "dog barking" in answer
     assert "remove" in answer
+
+
+def test_an_assistant_on_the_same_machine_separates_an_upload_and_mixes_the_result(page: str, sound: str) -> None:
+    with Path(sound).open("rb") as file:
+        uploaded = httpx.post(f"{page}gradio_api/upload", files={"files": ("mine.wav", file)}).json()[0]
+    data_url = "data:audio/wav;base64," + base64.b64encode(Path(sound).read_bytes()).decode()
+
+    async def ask() -> tuple[str, str]:
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamablehttp_client
+
+        async with (
+            streamablehttp_client(f"{page}gradio_api/mcp/") as (reader, writer, _),
+            ClientSession(reader, writer) as session,
+        ):
+            await session.initialize()
+            given = {"audio": f"{page}gradio_api/file={uploaded}", "instruction": "remove the dog"}
+            separated = await session.call_tool("separate", given)
+            assert not separated.isError, separated.content
+            target = next(found[0] for one in separated.content if (found := re.findall(r"http\S+wav", one.text)))
+            mixed = await session.call_tool("mix", {"first": target, "second": data_url, "snr_db": 3})
+            assert not mixed.isError, mixed.content
+            return target, re.findall(r"http\S+wav", mixed.content[0].text)[0]
+
+    target, mixture = asyncio.run(ask())
+    assert "target" in target
+    samples, rate_hz = soundfile.read(io.BytesIO(httpx.get(mixture).content))
+    assert (samples.shape, rate_hz) == ((44_100, 2), 44_100)
 
 
 README = (Path(__file__).resolve().parents[2] / "hsm" / "page" / "README.md").read_text(encoding="utf-8")
@@ -535,14 +654,16 @@ def test_the_page_starts_with_the_language_model_it_is_told_and_shows_when_that_
 ) -> None:
     started: list[Any] = []
     monkeypatch.setattr(HSM, "load", staticmethod(lambda *given: started.append(given) or MagicMock()))
-    monkeypatch.setattr(app, "build_app", lambda *_: MagicMock())
-    app.main(["--language-model", "m", "--language-model-url", "http://127.0.0.1:9"])
+    monkeypatch.setattr(page_command, "build_page", lambda *_: MagicMock())
+    page_command.main(["--language-model", "m", "--language-model-url", "http://127.0.0.1:9"])
     assert started == [(None, "auto", "m", "http://127.0.0.1:9")]
 
     model = HSM.tiny()
     model.parser = with_language_model(model.parser, "m", "http://127.0.0.1:9")
     handlers = Handlers(model)
-    assert "not used" not in handlers.understood("remove the dog"), "the model is not asked at every key"
+    assert "not used" not in handlers.understood("remove the dog", AS_UNDERSTOOD, ""), (
+        "the model is not asked at every key"
+    )
     *_, data = handlers.separate(sound, "remove the dog")
     assert "m was not used" in data["instruction"]["note"]
     assert data["instruction"]["description"] == "dog"

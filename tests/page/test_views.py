@@ -14,8 +14,7 @@ from hsm.audio import to_model_rate
 from hsm.events import Event
 from hsm.features import MEL_BANDS, working_gain
 from hsm.page.figures import (
-    DARK,
-    LIGHT,
+    COLUMN_S,
     MOST_COLUMNS,
     RANGE_DB,
     BankMap,
@@ -25,18 +24,33 @@ from hsm.page.figures import (
     band_hz,
     band_of,
     bank_alt,
-    bank_figure,
-    bank_points,
+    map_figure,
+    map_record,
     marks,
     mel_db,
     save_figure,
-    spectrogram_alt,
     spectrogram_figure,
     track_names,
 )
 from hsm.page.files import save_bundle
-from hsm.page.player import attention_layers, colour_table, level_bytes, player_record, separation_tracks, stem_tracks
-from hsm.page.texts import empty_report, events_table, scores_table, stage_report, understood_line
+from hsm.page.player import (
+    attention_layers,
+    colour_table,
+    level_bytes,
+    player_record,
+    separation_tracks,
+    spectrogram_alt,
+    stem_tracks,
+)
+from hsm.page.texts import (
+    absent_note,
+    events_table,
+    heard_events,
+    report,
+    scores_table,
+    separation_json,
+    understood_line,
+)
 from hsm.records import Audio, Instruction, Separation, SeparationOptions
 from hsm.weights import FeatureBank
 
@@ -75,10 +89,16 @@ def some_separation(duration_s: float = 4.0, rate_hz: int = 16_000, channels: in
     )
 
 
-def drawn_spectrograms(separation: Separation, palette=LIGHT):
+def drawn_spectrograms(separation: Separation):
     tracks = separation_tracks(separation, {})
     names = [track.name for track in tracks]
-    return spectrogram_figure(names, level_bytes(tracks), separation.mixture.duration_s, palette)
+    return spectrogram_figure(names, level_bytes(tracks), separation.mixture.duration_s)
+
+
+def drawn_attention(*separations: Separation):
+    level = level_bytes(separation_tracks(separations[0], {}))[0]
+    grids = {f"map {i}": attention_grid(one) for i, one in enumerate(separations)}
+    return attention_figure(grids, level, separations[0].mixture.duration_s, 0.01)
 
 
 def test_a_tone_is_brightest_at_its_own_frequency() -> None:
@@ -95,11 +115,8 @@ def test_halving_the_level_lowers_the_spectrogram_by_six_db() -> None:
 
 
 @pytest.mark.parametrize("duration_s", [0.1, 4.0, 25.0])
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_spectrograms_share_time_axis_and_colour_scale(duration_s: float, palette) -> None:
-    separation = some_separation(duration_s)
-    figure = drawn_spectrograms(separation, palette)
-    *rows, bar = figure.axes
+def test_spectrograms_share_time_axis_and_colour_scale(duration_s: float) -> None:
+    *rows, bar = drawn_spectrograms(some_separation(duration_s)).axes
     assert len(rows) == 3
     for axes in rows:
         assert axes.get_xlim() == pytest.approx((0.0, duration_s))
@@ -107,9 +124,6 @@ def test_spectrograms_share_time_axis_and_colour_scale(duration_s: float, palett
         assert axes.get_ylabel() == "Hz"
     assert rows[-1].get_xlabel() == "time (s)"
     assert bar.get_ylabel().startswith("dB")
-    assert figure.get_facecolor()[:3] == pytest.approx(
-        tuple(int(palette.surface[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    )
 
 
 def test_a_silent_residual_is_drawn_at_the_bottom_of_the_scale() -> None:
@@ -139,20 +153,18 @@ def test_the_attention_map_ends_with_the_clip(duration_s: float, columns: int) -
 
 
 def test_the_attention_curve_peaks_at_the_column_looked_at() -> None:
-    figure = attention_figure(some_separation())
-    curve, overlay = figure.axes
+    curve, overlay = drawn_attention(some_separation()).axes
     heights, edges_s, _ = curve.patches[-1].get_data()
-    assert edges_s[heights.argmax()] == pytest.approx(5 * 0.16)
+    assert edges_s[heights.argmax()] == pytest.approx(5 * COLUMN_S)
     assert heights.max() == pytest.approx(100.0)
     assert curve.get_xlim() == overlay.get_xlim()
-    assert overlay.get_xlabel() == "time (s)"
     assert np.asarray(overlay.images[1].get_array()).shape == (8, 25)
     assert "0.9 seconds and in band 4 of 8" in attention_alt(some_separation())
 
 
 def test_attention_that_is_zero_everywhere_is_still_drawn() -> None:
     separation = some_separation()
-    attention_figure(replace(separation, attention=np.zeros_like(separation.attention))).canvas.draw()
+    drawn_attention(replace(separation, attention=np.zeros_like(separation.attention))).canvas.draw()
 
 
 def test_the_bank_map_is_the_same_every_time() -> None:
@@ -172,15 +184,7 @@ def test_a_feature_of_the_bank_is_placed_among_its_own_class() -> None:
 
 def test_a_bank_too_small_for_tsne_is_drawn_all_the_same() -> None:
     bank = some_bank(clips_each=1, classes=3)
-    bank_figure(BankMap.fit(bank), marks(some_separation())).canvas.draw()
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_the_bank_figure_names_frequent_classes_and_the_three_marks(palette) -> None:
-    figure = bank_figure(BankMap.fit(some_bank()), marks(some_separation()), palette)
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names[:4] == ["mixture", "predicted target", "description (text)", "other classes"]
-    assert len(names) == 4 + len(palette.classes)
+    map_figure(map_record(BankMap.fit(bank), marks(some_separation()))).canvas.draw()
 
 
 def test_the_words_for_the_bank_name_every_mark() -> None:
@@ -188,19 +192,27 @@ def test_the_words_for_the_bank_name_every_mark() -> None:
     assert all(f"{mark} near" in words for mark in ("mixture", "predicted target", "description (text)", "true target"))
 
 
-def test_a_clip_is_named_where_it_is_drawn(tmp_path: Path) -> None:
+def test_the_map_names_clips_and_clusters_where_they_lie(tmp_path: Path) -> None:
     bank_map = BankMap.fit(some_bank())
-    figure = bank_figure(bank_map, marks(some_separation()))
-    save_figure(figure, tmp_path / "map.png")
-    points = bank_points(bank_map, figure)
+    record = map_record(bank_map, marks(some_separation()))
+    json.dumps(record)
+    clips = record["clips"]
     right, top = bank_map.positions[:, 0].argmax(), bank_map.positions[:, 1].argmax()
-    assert max(points, key=lambda point: point[0]) == points[right]
-    assert min(points, key=lambda point: point[1]) == points[top]
-    assert points[0][2] == "clip 0 (class 0)"
+    assert clips[right][0] == 1.0
+    assert clips[top][1] == 0.0, "y goes downwards"
+    assert clips[0][3] == "clip 0 (class 0)"
+    assert len(record["classes"]) == 12
+    for number, (name, x, y) in enumerate(record["classes"]):
+        own = np.array([clip[:2] for clip in clips if clip[2] == number])
+        assert np.allclose(np.median(own, axis=0), (x, y), atol=1e-3)
+        assert all(name in clip[3] for clip in clips if clip[2] == number)
+    assert [mark[0] for mark in record["marks"]] == ["mixture", "predicted target", "description (text)"]
+    names = [text.get_text() for text in map_figure(record).legends[0].get_texts()]
+    assert set(names) == {"other classes", *(name for name, *_ in record["classes"] + record["marks"])}
 
 
 def test_a_saved_figure_is_a_png(tmp_path: Path) -> None:
-    path = save_figure(attention_figure(some_separation()), tmp_path / "picture.png")
+    path = save_figure(drawn_attention(some_separation()), tmp_path / "picture.png")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -224,13 +236,40 @@ def test_what_a_visitor_typed_cannot_become_markup() -> None:
 
 
 def test_the_report_marks_done_running_and_waiting_stages() -> None:
-    report = stage_report(("parse", "render", "more"), {"parse": 0.5, "render": 1.25}, "render", "busy", 0.3)
-    states = [part.split('"')[0] for part in report.split('<li class="')[1:]]
-    assert states == ["done", "running", "waiting"]
-    assert "1.25 s" in report
-    assert 'value="0.300"' in report
-    assert "busy" in report
-    assert empty_report(("parse",)).count('class="waiting"') == 1
+    running = report("", {"parse": 0.5, "local features": 1.25}, "local features", 0.3)
+    states = [part.split('"')[0] for part in running.split('<li class="')[1:]]
+    assert states == ["done", "running", *["waiting"] * 4]
+    assert "1.25 s" in running
+    assert 'value="0.300"' in running
+    assert 'data-state="running"' in running
+    assert "Listen: 512 local features" in running
+    ended = report("done <b>", {"parse": 0.5})
+    assert 'data-state="ended"' in ended
+    assert "done &lt;b&gt;" in ended
+
+
+def quiet(separation: Separation, gain: float, operation: str = "extract") -> Separation:
+    """The same with a named sound that came out so loud, as a share of the mixture's amplitude."""
+    named = Audio(gain * separation.mixture.samples, 16_000)
+    rest = Audio((1 - gain) * separation.mixture.samples, 16_000)
+    target, residual = (named, rest) if operation == "extract" else (rest, named)
+    instruction = Instruction(operation, "whistle")  # type: ignore[arg-type]
+    return replace(separation, target=target, residual=residual, instruction=instruction)
+
+
+@pytest.mark.parametrize("operation", ["extract", "remove"])
+def test_a_sound_12_db_below_the_recording_seems_not_to_be_there(operation: str) -> None:
+    faint, loud = (quiet(some_separation(), 10 ** (level / 20), operation) for level in (-12.5, -11.5))
+    assert absent_note(loud) == ""
+    assert separation_json(loud)["level_db"] == pytest.approx(-11.5, abs=0.01)
+    assert "“whistle” seems not to be there" in absent_note(faint)
+    record = separation_json(faint)
+    assert record["note"] == absent_note(faint)
+    assert record["events"] == []
+    assert heard_events(faint) == ()
+    table = events_table((), "whistle", absent_note(faint))
+    assert "seems not to be there" in table
+    assert "<table" not in table
 
 
 def test_levels_are_bytes_on_the_scale_of_the_mixture() -> None:
@@ -286,15 +325,15 @@ def test_stems_and_the_rest_are_tracks_that_the_mixture_plays_together() -> None
 
 def test_the_true_attention_is_drawn_beside_the_predicted_one() -> None:
     separation = some_separation()
-    figure = attention_figure(separation, LIGHT, replace(separation, attention=separation.attention[::-1]))
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[1:] == ["From the predicted global feature", "From the true target's global feature"]
+    figure = drawn_attention(separation, replace(separation, attention=separation.attention[::-1]))
+    assert [axes.get_title(loc="left") for axes in figure.axes][1:] == ["Attention: map 0", "Attention: map 1"]
 
 
-def test_the_table_of_scores_escapes_what_was_typed() -> None:
-    row = {"si_sdri": 9.0, "sdri": 10.234, "si_sdr": 9.0, "mel_psnr": 30.0, "lsd": 0.5}
-    table = scores_table({"this separation": row}, "<b>dog</b>")
-    assert "<td>10.23</td>" in table
+def test_the_scores_show_si_sdri_first_and_escape_what_was_typed() -> None:
+    undone = {"si_sdri": 0.0, "sdri": 0.0, "si_sdr": -1.5, "mel_psnr": 20.0, "lsd": 1.5}
+    done = {"si_sdri": 10.5, "sdri": 10.234, "si_sdr": 9.0, "mel_psnr": 30.0, "lsd": 0.5}
+    table = scores_table({"mixture": undone, "this separation": done}, "<b>dog</b>")
+    assert "this separation</th><td>10.50</td><td>10.23</td><td>9.00</td>" in table
     assert "<b>" not in table
 
 
