@@ -253,7 +253,6 @@ class Handlers:
             return before, gr.skip()
         with page_errors():
             chunk = load_audio(piece, LONGEST_PIECE_S)
-            Path(piece).unlink()  # nothing of what is heard is kept
             if not (text.strip() or description.strip()):
                 return before, {"asks": 'Name a sound in the instruction, for example "dog barking".'}
             one, options = read_request(text, AS_UNDERSTOOD, description)
