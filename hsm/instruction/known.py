@@ -25,10 +25,12 @@ _ENDINGS = ("'s", "s", "es", "ing", "ed", "er", "ers", "ist", "y", "ly")
 def _table() -> tuple[dict[str, tuple[str, ...]], frozenset[str]]:
     """Wordings by rare phrase, and every word of the wordings."""
     found: dict[str, tuple[str, ...]] = {}
-    for line in (line for lines in read_sections("known.txt").values() for line in lines):
+    sections = read_sections("known.txt")
+    for line in sections["known"]:
         wordings, _, rare = line.partition(": ")
         found |= {phrase.strip(): tuple(wordings.split(", ")) for phrase in rare.split(";")}
-    known = {word for wordings in found.values() for wording in wordings for word in _WORD.findall(wording)}
+    met = [*sections["met"], *(wording for wordings in found.values() for wording in wordings)]
+    known = {word for text in met for word in _WORD.findall(text)}
     return found, frozenset(known - {"a", "an", "the", "of", "person", "running", "calling", "passing", "bag", "small"})
 
 
@@ -67,8 +69,9 @@ def known_as(description: str, is_word: Callable[[str], bool] | None = None) -> 
         for start in range(len(words) - length + 1):
             before, after = words[:start], words[start + length :]
             phrase = " ".join(words[start : start + length])
-            if phrase in table and not known.intersection(before + after):
-                nearest, *others = table[phrase]
+            listed = phrase if phrase in table or phrase in known else phrase.removesuffix("s")
+            if listed in table and not known.intersection(before + after):
+                nearest, *others = table[listed]
                 notes.append(f'The model hardly knows "{phrase}" and listens for "{nearest}".')
                 placed = " ".join([*before, nearest, *after])
                 return tuple(dict.fromkeys((nearest, placed, *others))), " ".join(notes)
@@ -77,13 +80,12 @@ def known_as(description: str, is_word: Callable[[str], bool] | None = None) -> 
 
 def _is_known(word: str, is_word: Callable[[str], bool]) -> bool:
     table, known = _table()
-    lists = (word in table, word in known, word in sound_words(), not word.isalpha(), not word.isascii(), is_word(word))
-    stems = (word.removesuffix(ending) for ending in _ENDINGS if word.endswith(ending))
-    halves = ((word[:i], word[i:]) for i in range(3, len(word) - 2))
+    stems = [word.removesuffix(ending) for ending in _ENDINGS if word.endswith(ending)]
+    forms = [word, *(form for stem in stems if len(stem) > 2 for form in (stem, stem + "e"))]
     return (
-        any(lists)
-        or any(len(stem) > 2 and (is_word(stem) or is_word(stem + "e")) for stem in stems)
-        or any(is_word(first) and is_word(second) for first, second in halves)
+        not (word.isalpha() and word.isascii())
+        or any(form in table or form in known or form in sound_words() or is_word(form) for form in forms)
+        or any(is_word(word[:i]) and is_word(word[i:]) for i in range(3, len(word) - 2))
     )
 
 
