@@ -68,12 +68,12 @@ def parse_instruction(text: str, neural: TrainedParser | None = None) -> Instruc
     else:
         reading = neural.read(correct_commands(plain_english(cleaned), neural.is_word))
     description = trim(reading.description)
+    if asks_to_add(reading.rest, reading.operation, description):
+        raise HSMError(
+            f"instruction: {text[:60]!r} asks to add a sound; only what is in the recording can be extracted or "
+            f"removed, for example {EXAMPLES}."
+        )
     if names_nothing(description):
-        if asks_to_add(reading.rest):
-            raise HSMError(
-                f"instruction: {text[:60]!r} asks to add a sound; only what is in the recording can be extracted or "
-                f"removed, for example {EXAMPLES}."
-            )
         raise nothing_to_separate(text, note or left_out(reading.rest, "extract", "a sound"))
     operation, description, alias = meant(reading.operation, description)
     limits = left_out(reading.rest, operation, description)

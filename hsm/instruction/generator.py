@@ -16,12 +16,12 @@ LABELS = ("extract", "remove", "nothing")
 _OPTIONAL_CHANCE = 0.4
 _GROUP = re.compile(r"\(([^()]*\|[^()]*)\)")
 _NAME = re.compile(r"\{(\w+)(\??)\}")
-_SLOT = re.compile(r"<([XYxySD])>")
+_SLOT = re.compile(r"<([XYZxyzSD])>")
 _LEAD = re.compile(r"(?:a|an|the|some|that|this|my) ", re.IGNORECASE)
 _KINDS = {
     "plain": 5, "negation": 3, "without": 1, "exception": 3, "complaint": 4.5, "question": 4, "label": 2, "both": 5,
-    "contrast": 4.5, "solo": 0.6, "going": 1, "noise": 4, "music": 2.5, "karaoke": 1.5, "limit": 6, "which": 2.5,
-    "turned": 2.5, "terse": 3.5, "slang": 1.5,
+    "contrast": 4.5, "solo": 0.6, "going": 1, "noise": 4.5, "music": 2.5, "karaoke": 1.5, "limit": 7, "which": 2.5,
+    "turned": 3.5, "terse": 5, "slang": 1.5,
 }  # fmt: skip
 _POOLS = {"noise": "noises", "music": "parts", "karaoke": "karaoke", "which": "countable"}  # what <X> is drawn from
 _ARTICLES = (
@@ -110,7 +110,7 @@ class _Speaker:
 
 
 def _fill(template: str, speaker: _Speaker) -> tuple[str, str]:
-    """Put sounds into the slots. One <X> is one sound all through, marked where it is named last.
+    """Put sounds into the slots. One <X> is one sound all through, marked where it is named last; <Z> is marked too.
 
     <S> is the source of a sound and <D> what it does; both are marked.
     """
@@ -121,17 +121,18 @@ def _fill(template: str, speaker: _Speaker) -> tuple[str, str]:
     who, deed = source_and_deed(speaker.rng)
     for slot in slots:
         text, marks = text + template[end : slot.start()], marks + "0" * (slot.start() - end)
-        article, end = slot[1] in "XY", slot.end()
+        article, end = slot[1] in "XYZ", slot.end()
         if slot[1] in "SD":
             phrase = who if slot[1] == "S" else deed
             text, marks = text + phrase, marks + _unled(phrase)
             continue
-        if slot[1] in "Yy":
+        if slot[1] in "YyZz":
             phrase, flags = speaker.phrase(article, short=True, pool=pool if speaker.kind == "music" else "")
-        else:
-            short = len(wanted) > 1 or speaker.kind in ("terse", "slang")
-            asked = asked or speaker.phrase(article, short, text.lower().endswith("neither "), pool)
-            phrase, flags = asked
+            text, marks = text + phrase, marks + (flags if slot[1] in "Zz" else "0" * len(flags))
+            continue
+        short = len(wanted) > 1 or speaker.kind in ("terse", "slang")
+        asked = asked or speaker.phrase(article, short, text.lower().endswith("neither "), pool)
+        phrase, flags = asked
         text, marks = text + phrase, marks + (flags if [slot.start()] == wanted[-1:] else "0" * len(flags))
     return text + template[end:], marks + "0" * (len(template) - end)
 

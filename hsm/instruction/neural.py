@@ -21,6 +21,7 @@ from hsm.text import TextEncoder
 
 LIKELY, POSSIBLE = 0.5, 0.2  # chance from which a word is the sound's, and where no word has it
 _WORD = re.compile(r"\S+")
+_AMOUNT = re.compile(r"[-+]?\d+(?:[.,]\d+)? ?(?:db|decibels?|percent|%)|\d?\d:\d\d", re.I)
 _BINDING_WORDS = "a an the of in on at to and or as with for from by & is are that who which"
 _GLUE = frozenset(_BINDING_WORDS.split())
 _GOING_ON_WORDS = "keep keeps kept on is are was were start starts started stop stops won't never always just"
@@ -84,18 +85,23 @@ class NeuralParser:
 def _marked_words(text: str, marks: list[float], spans: list[list[int]]) -> tuple[list[str], str, float]:
     """The description's words in order, the rest, and how sure the marks are (geometric mean of all words)."""
     words, chances = list(_WORD.finditer(text)), []
+    amounts = [told.span() for told in _AMOUNT.finditer(text)]
     for word in words:
         inside = [
             mark
             for mark, (start, end) in zip(marks, spans, strict=True)
             if word.start() <= start < end <= word.end() and any(c.isalnum() for c in text[start:end])
         ]  # a full stop after a word says nothing about the word
-        chances.append(sum(inside) / len(inside) if inside else 0.0)
+        amount = any(start <= word.start() < end for start, end in amounts)
+        chances.append(sum(inside) / len(inside) if inside and not amount else 0.0)
     least = LIKELY if max(chances) > LIKELY else POSSIBLE  # a sentence without a sound is far below both
     marked = [chance > least for chance in chances]
     for i in range(1, len(words)):  # "bell 2": numbers that end the sentence belong to what they follow
         marked[i] |= marked[i - 1] and all(word[0].isdigit() for word in words[i:])
     plain = [word[0] for word in words]
+    for i in range(len(words) - 2):  # "voice of the man": a doubtful word belongs to the sound that it is of
+        belongs = chances[i] > POSSIBLE and plain[i + 1].lower() == "of"
+        marked[i] |= belongs and any(marked[i + 2 : i + (4 if plain[i + 2].lower() in _GLUE else 3)])
     sure = math.exp(sum(math.log(max(chance, 1 - chance)) for chance in chances) / len(chances))
     chosen: list[str] = []
     rest: list[str] = []

@@ -7,6 +7,8 @@ from functools import cache
 
 from hsm.instruction.phrases import read_sections
 from hsm.instruction.sounds import items
+from hsm.instruction.spelling import COMMANDS
+from hsm.instruction.text import names_nothing
 from hsm.records import Operation
 
 # "de-noise" is "remove the noise from"; the stems of what can be taken away so.
@@ -23,28 +25,47 @@ _UNDO = re.compile(
     r"m?ing|p?ing|ering|eration|ise|ize)?\b",
     re.I,
 )
-_LESS = re.compile(r"\b(?P<part>\w+?)s?-?less\b", re.I)
+_LESS = re.compile(
+    r"\b(?P<part>\w+?)(?:s?-?less|(?P<free>[- ]free))\b(?P<kind> (?:mix|version|track|copy|recording))?", re.I
+)
+_SIGNED = re.compile(r"(?:(?:^|[\s,;])[-+] ?\w(?:[^-+]|(?<=\w)-(?=\w))*){2,}$")  # "+flute -bells"
+_SIGN = re.compile(r"(?:^|(?<=[\s,;]))([-+]) ?(?=\w)")
+_AGAIN = re.compile(
+    r"^(?!.*(?:n't|\bnot|\bnever|\bstop|\bout))(.*\b(remove|delete|mute|drop|kill|cut|keep|extract|isolate|save) "
+    r"[^,.;]+(?:,? and|,)) \2(?= (?:the|that|this|these|those|my|a|an|all)\b)",
+    re.I,
+)  # "mute the harp and mute the oboe"
+_ABOVE = re.compile(r"(?<=\w) >+ (?=\w)")
 _MINUS_ONE = re.compile(r"\bminus[- ]one\b|\boff[- ]vocals?\b", re.I)
 
 _VERSION = re.compile(r"\s*\b(?:versions?|tracks?|mix(?:es)?|edits?|mode|stems?|files?|of|this|the|song)\b\s*", re.I)
 _WITHOUT_VOCALS = frozenset(["karaoke", "instrumental", "instrumentals", "accompaniment", "backing"])
+_REMOVAL = re.compile(
+    r"(?P<noise>.+) (?:removal|remover|reduction|suppression|cancell?ing|cancell?ation|filter(?:ing)?|gate)", re.I
+)
 _VOCALS_ALONE = frozenset(["acapella", "acappella", "cappella", "capella"])
 
 
 def plain_english(text: str) -> str:
-    """ "denoise" -> "remove the noise from", "drumless" -> "without drums", "minus one" -> "karaoke"."""
+    """ "denoise" -> "remove the noise from", "drumless mix" -> "mix without drums", "-harp +oboe" -> "remove ..."."""
 
     def undo(match: re.Match[str]) -> str:
         noise, end = _UNDONE[match["stem"].lower()], (match["end"] or "").lower()
         if end.endswith(("ing", "er", "ion")) or end == "r":
             return f"{noise} removal"
-        return f"{noise}-free" if end.endswith("d") else f"remove the {noise} from"
+        return f"without {noise}" if end.endswith("d") else f"remove the {noise} from"
 
     def less(match: re.Match[str]) -> str:
         part = match["part"].lower()
-        named = next((name for name in (f"{part}s", part) if name in _parts()), "")
-        return f"without {named}" if named else match[0]
+        known = _UNDONE.values() if match["free"] else _parts()
+        named = next((name for name in (f"{part}s", part) if name in known), "")
+        return f"{match['kind'] or ''} without {named}".lstrip() if named else match[0]
 
+    if _SIGNED.match(text):
+        text = _SIGN.sub(lambda sign: "keep " if sign[1] == "+" else "remove ", text)
+    elif text.partition(" ")[0].lower() not in COMMANDS:  # "remove > bells" is a label
+        text = _ABOVE.sub(", not ", text)
+    text = _AGAIN.sub(r"\1", text)
     return _MINUS_ONE.sub("karaoke", _LESS.sub(less, _UNDO.sub(undo, text)))
 
 
@@ -54,7 +75,10 @@ def _parts() -> frozenset[str]:
 
 
 def meant(operation: Operation, description: str) -> tuple[Operation, str, str]:
-    """What a kind of mix means, with a note: (extract, "karaoke version") -> (remove, "vocals")."""
+    """What a trade's word means, with a note: (extract, "karaoke version") -> (remove, "vocals")."""
+    removal = _REMOVAL.fullmatch(description)
+    if removal and removal["noise"].lower() in (*items("noises"), *_parts()):
+        return "remove", removal["noise"], ""
     kind = _VERSION.sub(" ", description).strip().lower()
     if kind in _WITHOUT_VOCALS:
         return ("remove" if operation == "extract" else "extract"), "vocals", f'"{description}" is all but the vocals.'
@@ -70,6 +94,8 @@ _ADD = re.compile(
     r"come up with|(?:put|mix|throw|blend) (?:\w+ ){0,3}in(?:to)?|make (?:me |us )?(?:a|an|some)|on top)\b",
     re.I,
 )  # fmt: skip
+
+_ADDED = re.compile(r"\b(?:add|insert|overlay|put in|mix in) (?:(?:a|an|the|some|more|in|any|of) )*_(?! back)", re.I)
 
 
 @cache
@@ -95,6 +121,8 @@ def left_out(rest: str, operation: Operation, description: str) -> str:
     return " ".join(notes)
 
 
-def asks_to_add(text: str) -> bool:
-    """Whether a sentence without a sound to separate wants one that is not there."""
-    return _ADD.search(text) is not None
+def asks_to_add(rest: str, operation: Operation, description: str) -> bool:
+    """Whether a sentence wants a sound that is not there: it names none, or the one it names is to be added."""
+    if names_nothing(description):
+        return _ADD.search(rest) is not None
+    return operation == "extract" and _ADDED.search(rest) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from itertools import islice
 
@@ -25,8 +26,8 @@ from hsm.evaluation.instructions import (
     understood,
 )
 from hsm.instruction import parse_instruction
-from hsm.instruction.generator import LABELS, examples
-from hsm.instruction.neural import NeuralParser
+from hsm.instruction.generator import LABELS, _fill, _Speaker, examples
+from hsm.instruction.neural import NeuralParser, _marked_words
 from hsm.instruction.phrases import load_phrases
 from hsm.networks.instruction_net import InstructionNet
 from hsm.precision import to_bfloat16
@@ -54,6 +55,26 @@ def test_every_generated_character_is_marked_as_description_or_not() -> None:
 
 def test_the_same_seed_generates_the_same_sentences() -> None:
     assert list(islice(examples(4), 50)) == list(islice(examples(4), 50))
+
+
+def test_a_second_sound_that_is_asked_for_is_marked_and_one_that_is_not_wanted_is_not() -> None:
+    speaker = _Speaker(random.Random(1), [], "both")
+    for template, kept in (("no <x>, no <z>", True), ("no <x>, but <y>", False)):
+        text, marks = _fill(template, speaker)
+        second = text.rindex(" no " if kept else " but ") + 5
+        assert "1" in marks[:second]
+        assert ("1" in marks[second:]) is kept
+
+
+def test_amounts_are_no_part_of_the_sound_and_what_a_sound_is_of_is() -> None:
+    def marked(text: str, chances: list[float]) -> list[str]:
+        spans = [[word.start(), word.end()] for word in re.finditer(r"\S+", text)]
+        return _marked_words(text, chances, spans)[0]
+
+    assert marked("raise harp 3 dB", [0.1, 0.9, 0.9, 0.9]) == ["harp"]
+    assert marked("drop harp by 10%", [0.1, 0.9, 0.1, 0.9]) == ["harp"]
+    assert marked("keep song of the lark", [0.0, 0.3, 0.1, 0.3, 0.9]) == ["song", "of", "the", "lark"]
+    assert marked("get rid of larks", [0.0, 0.1, 0.1, 0.9]) == ["larks"]
 
 
 def test_padding_leaves_a_sentences_decision_unchanged(parser: NeuralParser) -> None:

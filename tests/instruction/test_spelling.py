@@ -22,6 +22,7 @@ def words() -> frozenset[str]:
         ("remvoe the marimba", "remove the marimba"),
         ("Exract the marimba", "extract the marimba"),
         ("elimnate teh marimba", "eliminate the marimba"),
+        ("cna yuo mute hte marimba adn the gong", "can you mute the marimba and the gong"),
         ("w/o the marimba", "without the marimba"),
         ("gimme dat marimba", "give me that marimba"),
         ("everyhting exept the marimba", "everything except the marimba"),
@@ -38,6 +39,7 @@ def test_a_slip_in_a_command_is_put_right(words: frozenset[str], typed: str, mea
     [
         "remove the dripping tap", "keep the yelp", "extract the speach", "the clank of a chain", "meow", "whirr",
         "extract the Gerät", "MUTE THE CROWD", "cutlery on a plate", "the cicadas", "remove the didgeridoo", "犬の声",
+        "the organ bothers me",
     ],
 )  # fmt: skip
 def test_sounds_and_right_words_are_left_as_typed(words: frozenset[str], typed: str) -> None:
