@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from coded_files import coded
 
 from hsm import HSM, Audio
 from hsm.events import Event
@@ -208,7 +210,43 @@ def test_a_sound_that_is_not_there_is_told_and_has_no_times(page, tmp_path: Path
     assert page.locator(".player .events button").count() == 0
 
 
-def test_the_dialog_takes_videos_and_the_microphone_hears_what_is_there(browser, url: str) -> None:
+def test_a_video_is_taken_by_the_dialog_and_when_it_is_dropped(page, tmp_path: Path) -> None:
+    video = coded(tmp_path / "film.mp4", "aac", video=True)
+    entry = page.locator("#recording input[type=file]")
+    page.wait_for_function("() => document.querySelector('#recording input[type=file]').accept.includes('video/*')")
+    entry.set_input_files(str(video))
+    page.wait_for_selector("#recording audio", state="attached")
+    page.locator("#recording").get_by_role("button", name="Clear").click()
+    content = base64.b64encode(video.read_bytes()).decode()
+    dropped = page.evaluate_handle(
+        """content => {
+          const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+          const given = new DataTransfer();
+          given.items.add(new File([bytes], "film.mp4", { type: "video/mp4" }));
+          return given;
+        }""",
+        content,
+    )
+    entry.wait_for(state="attached")
+    page.locator("#recording .upload-container").dispatch_event("drop", {"dataTransfer": dropped})
+    page.wait_for_selector("#recording audio", state="attached")
+    page.locator("#instruction textarea").fill("extract the rain")
+    page.locator("#instruction textarea").press("Enter")
+    wait_until_playable(page, "film.mp4: extract the rain")
+
+
+def test_hundreds_of_spans_do_not_make_the_page_longer(page, tmp_path: Path, monkeypatch) -> None:
+    heights = []
+    for count in (1, 250):
+        spans = tuple(Event(0.01 * i, 0.01 * i + 0.005, 0.8) for i in range(count))
+        monkeypatch.setattr("hsm.page.handlers.heard_events", lambda _, spans=spans: spans)
+        separate_noise(page, tmp_path, instruction=f"extract {count} bells")
+        page.wait_for_function(f"() => document.querySelectorAll('table.events tbody tr').length === {count}")
+        heights.append(page.evaluate("document.documentElement.scrollHeight"))
+    assert heights[1] - heights[0] < 300
+
+
+def test_the_microphone_hears_what_is_there(browser, url: str) -> None:
     user = browser.new_context(**DESK).new_page()
     user.set_default_timeout(PATIENCE_MS)
     user.add_init_script(
@@ -216,8 +254,6 @@ def test_the_dialog_takes_videos_and_the_microphone_hears_what_is_there(browser,
         "navigator.mediaDevices.getUserMedia = (asked) => { window.asked = asked; return open(asked); };"
     )
     user.goto(url)
-    user.wait_for_selector("#recording input[type=file]", state="attached")
-    assert "video/*" in user.locator("#recording input[type=file]").get_attribute("accept")
     user.locator("#recording").get_by_role("button", name="Record audio").click()
     user.locator("#recording .record-button").click()
     user.wait_for_function("() => window.asked")
@@ -490,6 +526,11 @@ def test_an_empty_instruction_is_explained_and_nothing_is_lost(page, tmp_path: P
     page.wait_for_selector("#recording audio", state="attached")
     page.click("#separate")
     page.get_by_text("Say what to do with the sound").wait_for()
+    page.locator("#instruction textarea").fill("please")
+    page.click("#separate")
+    page.get_by_test_id("toast-text").get_by_text("found no sound to separate in 'please'").wait_for()
+    assert not page.get_by_text("Error", exact=True).is_visible()
+    page.get_by_text("Not separated. Sound and instruction are still here.").wait_for()
     assert page.locator("#recording audio").count() > 0
 
     page.locator("#instruction textarea").fill("extract the rain")
