@@ -49,14 +49,14 @@ def separate(chosen: argparse.Namespace) -> int:
         jobs, skipped = find_jobs(mixture, chosen.instruction, chosen.out, chosen.recursive)
         if deliver is not None and len(jobs) > 1:
             raise HSMError(f"-o -: got {len(jobs)} files; wanted one, since its target goes to standard output.")
-        if skipped:
-            more = ", ..." if skipped[MOST_NAMED:] else ""
-            names = ", ".join(path.name for path in skipped[:MOST_NAMED])
-            print(f"skipped, since they hold no sound ({len(skipped)}): {names}{more}", file=sys.stderr)
         cluster = Cluster(chosen.ray) if chosen.ray else None
         device = "cpu" if cluster else chosen.device  # of a cluster's machines only this one may lack a GPU
         model = load_model(chosen, device)
         print(f"computing on {model.computing}", file=sys.stderr)
+        if skipped:
+            more = ", ..." if skipped[MOST_NAMED:] else ""
+            names = ", ".join(path.name for path in skipped[:MOST_NAMED])
+            print(f"skipped, since they hold no sound ({len(skipped)}): {names}{more}", file=sys.stderr)
         if chosen.instruction is not None:
             model.parse(chosen.instruction)  # one that names no sound fails once, before any file
         failed = False

@@ -222,6 +222,7 @@ def test_what_holds_no_sound_is_named_once_and_is_no_fault(tmp_path: Path, capsy
     assert command.main(["separate", str(tmp_path / "in"), "the dog", "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 1
+    assert said.err.splitlines()[0].startswith("computing on ")
     assert "hold no sound (2): ._a.wav, notes.txt" in said.err
 
 

@@ -6,6 +6,7 @@ import argparse
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import torch
 from tiny_weights import save_tiny
 
 from hsm import HSM, Audio, HSMError, SeparationOptions, precision
-from hsm.instruction import OfflineParser
+from hsm import __main__ as command
 from hsm.networks.layers import TransformerBlock
+from hsm.page.handlers import Handlers
+from hsm.page.requests import AS_UNDERSTOOD
 from hsm.precision import (
     add_device_option,
     best_precision,
@@ -118,17 +121,25 @@ def test_compiled_networks_separate_alike(tmp_path: Path, make_sound: Callable[.
     np.testing.assert_allclose(compiled.mask, plain.mask, atol=1e-5)
 
 
-def test_the_parser_reads_what_no_rule_does_in_bfloat16_too(tmp_path: Path) -> None:
-    def outcome(parser: OfflineParser) -> tuple[str, ...]:
-        try:
-            found = parser.parse("I hate that siren")
-        except HSMError as error:  # a network of random weights may find nothing
-            return (str(error),)
-        return found.operation, found.description, found.parser
+def test_what_no_rule_reads_is_read_in_bfloat16_too_by_package_page_and_command(
+    tmp_path: Path, make_sound: Callable[..., Audio]
+) -> None:
+    folder, text = save_tiny(tmp_path / "weights"), "I hate that siren"
+    mixture = make_sound(1.0).save(tmp_path / "a.wav")
 
-    folder = save_tiny(tmp_path)
-    single, half = (outcome(HSM.load(folder, precision=name).parser) for name in ("float32", "bfloat16"))  # type: ignore[arg-type]
+    def outcome(precision: Any) -> tuple[str, str, int]:
+        model = HSM.load(folder, precision=precision)
+        try:
+            read = str(model.parse(text))
+        except HSMError as error:  # a network of random weights may find nothing
+            read = str(error)
+        shown = Handlers(model).understood(text, AS_UNDERSTOOD, "")
+        request = ["separate", str(mixture), text, "-o", str(tmp_path / precision), "--weights", str(folder)]
+        return read, shown, command.main([*request, "--precision", precision])
+
+    single, half = outcome("float32"), outcome("bfloat16")
     assert half == single
+    assert single[1], "typing shows something"
 
 
 def test_the_fastest_device_is_chosen_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,8 +81,9 @@ Steps = Callable[[Audio, Sequence[Request]], Answers]
 
 
 def gpu_seconds(clip: Audio, requests: Sequence[Request]) -> int:
-    """Seconds of a shared GPU to ask for."""
-    return round(15 + clip.duration_s / 10 * len(requests))
+    """Seconds of a shared GPU to ask for; the codec draws its 50 frames a second one after another."""
+    shares = [1.0 if options.renderer == "codec" else 0.1 for _, options in requests]
+    return round(15 + clip.duration_s * sum(shares))
 
 
 def on_gpu(work: Steps) -> Steps:
@@ -161,17 +162,15 @@ class Handlers:
 
         Args:
             audio: the mixture, a sound file of up to ten minutes.
-            instruction: what to do, such as "extract the dog barking" or "remove the rain"; a list such as
-                "dog; rain" gives a stem for each sound.
+            instruction: such as "extract the dog barking" or "remove the rain"; "dog; rain" gives a stem for each.
             operation: "extract" or "remove" to overrule the instruction, else "as understood".
             description: the sound to separate, to overrule the instruction; empty to follow it.
-            renderer: "mask", which filters the recording; "codec", which draws the target anew; or "audiosep", the
-                baseline.
+            renderer: "mask" filters the recording; "codec" draws the target anew; "audiosep" is the baseline.
 
         Returns:
-            The target and the residual as WAV at the rate and depth and with the channels of the mixture, and
-            a record of what was understood, of the attention over time and of the seconds each stage took. Of a
-            list, the target is all named sounds together, and the record's `stems` are the addresses of each.
+            the target and the residual as WAV at the rate and depth and with the channels of the mixture
+            a record of what was understood, of the attention over time and of the seconds each stage took
+            of a list, a target of all named sounds together, and in the record's `stems` a file of each
         """
         with page_errors():
             sounds = listed_sounds(instruction, description)
@@ -191,9 +190,9 @@ class Handlers:
                 stems = sound_paths(folder, audio, [f"{i}_{name}" for i, name in enumerate(sounds, 1)])
                 parts = [one.target for one in found]
                 save_parts(clip, parts, [*stems, folder / "rest.wav"], recording.depth, recording)
-                names = zip(sounds, stems, strict=True)
+                files = [gr.FileData(path=str(path), url=f"/{served(path)}").model_dump() for path in stems]
                 record |= {
-                    "stems": [{"sound": name, "url": served(path)} for name, path in names],
+                    "stems": [{"sound": name, "file": file} for name, file in zip(sounds, files, strict=True)],
                     "others": [separation_json(one) for one in found[1:]],
                 }
             paths = sound_paths(folder, audio, ["target", "residual"])
@@ -253,10 +252,11 @@ class Handlers:
             return before, gr.skip()
         with page_errors():
             chunk = load_audio(piece, LONGEST_PIECE_S)
-            if not (text.strip() or description.strip()):
-                return before, {"asks": 'Name a sound in the instruction, for example "dog barking".'}
-            one, options = read_request(text, AS_UNDERSTOOD, description)
-            sound = options.description or (self.cpu_model.parse(one) if isinstance(one, str) else one).description
+            try:
+                one, options = read_request(text, AS_UNDERSTOOD, description)
+                sound = options.description or (self.cpu_model.parse(one) if isinstance(one, str) else one).description
+            except HSMError as error:  # shown in the view: a toast would come twice a second
+                return before, {"asks": str(error)}
             heard = hear_on(self.cpu_model, before or Listening.begin(chunk.rate_hz), chunk, sound)
         curves = {"named_db": heard.named_db, "whole_db": heard.whole_db, "attention": heard.attention}
         rounded = {name: [round(float(value), 2) for value in curve] for name, curve in curves.items()}

@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 
 from hsm import HSM, Audio
 from hsm.page import gate
-from hsm.page.files import delete_old, room_b, upload_root
+from hsm.page.files import keep_deleting, room_b, upload_root
 from hsm.page.layout import build_page, launch_options
 from hsm.page.requests import LONGEST_DESCRIPTION
 
@@ -238,7 +238,9 @@ def test_the_work_of_a_client_that_left_ends(held: tuple[str, Held], noise: Path
     assert model.ended.wait(PATIENCE_S)
 
 
-def test_the_whole_upload_folder_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_whole_upload_folder_is_swept_as_soon_as_a_server_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     root = upload_root()
     broken_off, earlier, new = root / "tmpabc", root / "0123abcd", root / "4567cdef"
@@ -249,7 +251,9 @@ def test_the_whole_upload_folder_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_p
     before = room_b()
     for path in (broken_off, earlier):
         os.utime(path, (0, 0))
-    delete_old(3_600)
+    monkeypatch.setattr("hsm.page.files.time.sleep", lambda _: 1 / 0)  # the server has just started
+    with pytest.raises(ZeroDivisionError):
+        keep_deleting([])
     assert [path.name for path in root.iterdir()] == [new.name]
     assert before < room_b() < before + 3_000
 

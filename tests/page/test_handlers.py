@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import io
@@ -40,6 +41,7 @@ from hsm.page.handlers import CANCELLED, PARTS, Handlers, pack
 from hsm.page.layout import ASSETS, build_page, footer, launch_options, read_examples
 from hsm.page.requests import (
     AS_UNDERSTOOD,
+    LONGEST_PIECE_S,
     LONGEST_S,
     TEXT_ALONE,
     Reference,
@@ -373,9 +375,11 @@ def test_the_live_view_tells_where_the_named_sound_is(handlers: Handlers, tmp_pa
     assert len(value["named_db"]) == len(value["whole_db"]) == len(value["attention"]) == 6
     assert value["whole_db"][-1] == pytest.approx(20 * np.log10(3_000 / 32_768), abs=1.0)
     json.dumps(value)
-    assert handlers.hear_live(piece(), heard, "", "") == (heard, {"asks": ANY}), (
-        "it asks, and raises no error each time"
-    )
+    for text in ("", "please"):
+        assert handlers.hear_live(piece(), heard, text, "") == (heard, {"asks": ANY}), "no error each time"
+    noise = np.tile(noise, 2 * int(LONGEST_PIECE_S + 1))
+    with pytest.raises(gr.Error, match="too long"):
+        handlers.hear_live(piece(), heard, "extract the rain", "")
 
 
 def test_old_requests_are_deleted_and_new_ones_stay() -> None:
@@ -417,6 +421,27 @@ def test_what_one_renderer_is_asked_sixty_times_is_done_once(handlers: Handlers,
     assert [track["name"] for track in last["player"]["tracks"]][3:] == ["Target by text alone"]
 
 
+def test_work_that_keeps_the_others_waiting_for_too_long_is_ended(
+    handlers: Handlers, sound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hsm.page.handlers.MOST_WAIT_S", 0.0)
+    for ask in (run_page, Handlers.separate):
+        with pytest.raises(gr.Error, match="ask for less at once"):
+            ask(handlers, sound, "extract the rain")
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("stem", ["鳴" * 80, "a b" * 80, "🐶" * 60], ids=["kanji", "latin", "emoji"])
+def test_files_of_a_long_name_in_any_script_have_names_that_a_disk_takes(
+    handlers: Handlers, sound: str, stem: str
+) -> None:
+    path = Path(sound).rename(Path(sound).with_name(f"{stem}.wav"))
+    last = run_page(handlers, str(path), f"{'犬' * 90}; {'雨' * 90}; rest")[-1]
+    assert [path_of(file).is_file() for file in last["player"]["files"]] == [True] * 3
+    assert all(name.startswith(stem[:30]) for name in last["player"]["saved"])
+    assert path_of(str(pack(last["kept"])["url"])).is_file()
+
+
 def test_more_work_than_others_can_wait_for_is_refused(handlers: Handlers, tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, 0.1 * np.sin(np.arange(4_000 * 599)), 4_000)
@@ -428,7 +453,7 @@ def test_more_work_than_others_can_wait_for_is_refused(handlers: Handlers, tmp_p
 def test_a_list_of_sounds_and_a_renderer_can_be_asked_of_the_api(handlers: Handlers, sound: str) -> None:
     target, residual, record = handlers.separate(sound, "dog; rain; rest")
     assert [stem["sound"] for stem in record["stems"]] == ["dog", "rain"]
-    stems = [Audio.load(path_of(stem["url"])).samples for stem in record["stems"]]
+    stems = [Audio.load(stem["file"]["path"]).samples for stem in record["stems"]]
     np.testing.assert_allclose(np.sum(stems, axis=0), Audio.load(target).samples, atol=1e-6)
     total = Audio.load(target).samples + Audio.load(residual).samples
     np.testing.assert_allclose(total, Audio.load(sound).samples, atol=1e-6)
@@ -447,9 +472,9 @@ def test_a_space_lends_its_gpu_for_as_long_as_the_work_takes(sound: str, monkeyp
     handlers, minute = Handlers(HSM.tiny()), Audio(np.ones(60 * 8_000), 8_000)
     *_, found = handlers.steps(Audio.load(sound), [("rain", SeparationOptions())])
     assert found[0].instruction.description == "rain"
-    for count in (1, 3):
-        handlers.steps(minute, [("rain", SeparationOptions())] * count)
-    assert lent == [15, 21, 33]
+    for count, renderer in ((1, "mask"), (3, "audiosep"), (1, "codec")):
+        handlers.steps(minute, [("rain", SeparationOptions(renderer=renderer))] * count)  # type: ignore[arg-type]
+    assert lent == [15, 21, 33, 75]
 
 
 def test_two_requests_never_share_a_folder() -> None:
@@ -504,6 +529,8 @@ def test_the_separate_endpoint_answers_a_program(client: Client, sound: str) -> 
     )
     assert Audio.load(target).samples.shape == Audio.load(residual).samples.shape == (2, 44_100)
     assert data["instruction"]["operation"] == "extract"
+    *_, data = client.predict(audio=handle_file(sound), instruction="dog; rain", api_name="/separate")
+    assert [Audio.load(stem["file"]).samples.shape for stem in data["stems"]] == [(2, 44_100)] * 2, "files are fetched"
 
 
 @pytest.mark.parametrize(("name", "video"), [("a.m4a", False), ("a.mp4", True)])
@@ -584,7 +611,9 @@ def test_an_assistant_finds_the_endpoints_as_tools_and_can_call_them(page: str) 
             tools = await session.list_tools()
             name = next(tool.name for tool in tools.tools if tool.name.endswith("parse"))
             answer = await session.call_tool(name, {"text": "remove the dog barking"})
+            said = [one for tool in tools.tools for one in tool.inputSchema["properties"].values()]
             assert all(tool.description for tool in tools.tools)
+            assert all(one["description"].endswith(".") for one in said), "whole sentences"
             return {tool.name.split("_")[-1] for tool in tools.tools}, str(answer.content)
 
     names, answer = asyncio.run(ask())
@@ -613,6 +642,12 @@ def test_an_assistant_on_the_same_machine_separates_an_upload_and_mixes_the_resu
             target = next(found[0] for one in separated.content if (found := re.findall(r"http\S+wav", one.text)))
             mixed = await session.call_tool("mix", {"first": target, "second": data_url, "snr_db": 3})
             assert not mixed.isError, mixed.content
+            stems = await session.call_tool("separate", given | {"instruction": "dog; rain", "renderer": "audiosep"})
+            assert not stems.isError, stems.content
+            *_, record = ast.literal_eval(stems.content[0].text)
+            assert record["renderer"] == "audiosep"
+            for stem in record["stems"]:
+                assert soundfile.info(io.BytesIO(httpx.get(stem["file"]["url"]).content)).frames == 44_100
             return target, re.findall(r"http\S+wav", mixed.content[0].text)[0]
 
     target, mixture = asyncio.run(ask())
@@ -650,13 +685,14 @@ def test_the_readmes_address_for_assistants_is_the_pages(page: str) -> None:
 
 
 def test_the_page_starts_with_the_language_model_it_is_told_and_shows_when_that_fails(
-    monkeypatch: pytest.MonkeyPatch, sound: str
+    monkeypatch: pytest.MonkeyPatch, sound: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[Any] = []
     monkeypatch.setattr(HSM, "load", staticmethod(lambda *given: started.append(given) or MagicMock()))
     monkeypatch.setattr(page_command, "build_page", lambda *_: MagicMock())
     page_command.main(["--language-model", "m", "--language-model-url", "http://127.0.0.1:9"])
     assert started == [(None, "auto", "m", "http://127.0.0.1:9")]
+    assert capsys.readouterr().out.startswith("Computing on ")
 
     model = HSM.tiny()
     model.parser = with_language_model(model.parser, "m", "http://127.0.0.1:9")
