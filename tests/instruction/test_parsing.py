@@ -111,6 +111,7 @@ def test_what_people_type_is_understood(parser: OfflineParser, text: str, operat
         ("isolate the second man", "extract", "Which one"),
         ("extract the flute from the left channel", "extract", "channel"),
         ("each singer into a separate file", "extract", "file"),
+        ("every goat into a file", "extract", "file"),
         ("translate the speech into french", "extract", "translated"),
         ("replace the dog with a cat", "remove", "added"),
         ("take off the reverb", "remove", "reverb"),
