@@ -59,11 +59,7 @@ def short_name(name: str, most_bytes: int) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Within it no other process can hold the lock of the same path; a process that dies gives it back.
-
-    Raises:
-        HSMError: another one holds it.
-    """
+    """No other process can hold the lock of the same path meanwhile, or it is told; one that dies gives it back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = part_name(path, "lock")
     while True:
@@ -106,14 +102,14 @@ class _Sink:
         self.readinto = self._file.readinto
 
     def write(self, data: bytes) -> int:
-        """Write all of it, or none and keep the reason."""
+        """Write all of it, or keep the reason; who is told of less than all by a number would assert."""
         rest = memoryview(data)
         try:
             while rest and self.error is None:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             self.error = error
-        return len(data) - len(rest)
+        return len(data)
 
     def close(self) -> None:
         """Close, and keep what the disk says only then."""
@@ -127,18 +123,9 @@ class SoundWriter:
     """Writes a sound file within a `with` block; it gets its name only when `finish` is called or the block ends well.
 
     An exception, also an interrupt from the keyboard, leaves nothing behind. Samples beyond full scale turn a file of
-    integers into one of floating point, and a .flac, which has none, into a .wav: `path` and `depth` tell.
-
-    Args:
-        path: the ending decides the format, .wav or .flac; folders are made.
-        rate_hz: samples a second.
-        channels: how many.
-        depth: "PCM_16", "PCM_24", "PCM_32" or "FLOAT"; a .flac takes the first two.
-        length_samples: how many samples a channel will come; decides whether a WAV needs 64-bit sizes.
-        source: whose tags, time code and loudspeakers are kept.
-
-    Raises:
-        HSMError: an ending, a depth or a number of channels that cannot be written, or a disk that refuses.
+    integers into one of floating point, and a .flac, which has none, into a .wav: `path` and `depth` tell. Whether a
+    WAV needs 64-bit sizes is decided by `length_samples`; tags, time code and loudspeakers of `source` are kept.
+    Raises `HSMError` for an ending, a depth or a number of channels that cannot be written, or a disk that refuses.
     """
 
     def __init__(
@@ -208,17 +195,7 @@ class SoundWriter:
             self._drop()
 
     def write(self, samples: np.ndarray) -> np.ndarray:
-        """Append samples.
-
-        Args:
-            samples: float32 (channels, n).
-
-        Returns:
-            (channels, n) what a reader of the file will get: rounded where the depth asks for it.
-
-        Raises:
-            HSMError: the disk refuses, for example because it is full.
-        """
+        """Append float32 (channels, n); what a reader of the file will get, rounded where the depth asks for it."""
         if self.depth != "FLOAT":
             bits = HELD_BITS[self.depth]
             full = 2.0 ** (bits - 1)
@@ -319,12 +296,7 @@ def sound_writers(
 ) -> Iterator[list[SoundWriter]]:
     """Writers of files that belong together: they have one depth, and get their names when all are whole.
 
-    Args:
-        paths: of the files; the rest as for `SoundWriter`.
-        source: is never overwritten.
-
-    Raises:
-        HSMError: as `SoundWriter`, or two paths that are one file, or the source's.
+    Raises `HSMError` as `SoundWriter` does, and for two paths that are one file, or the source's.
     """
     taken = [source.path.resolve()] if source is not None else []
     for path in map(Path, paths):
@@ -347,15 +319,7 @@ def save_parts(
 ) -> None:
     """Write parts of a mixture, and what they leave of it; the files add up to the mixture as it was rounded.
 
-    Args:
-        mixture: the whole.
-        parts: of its rate, channels and length.
-        paths: one for each part and one for what is left; the endings decide the formats.
-        depth: of the files, see `SoundWriter`.
-        source: whose tags, time code and loudspeakers are kept.
-
-    Raises:
-        HSMError: as `SoundWriter`.
+    There is a path for each part and one for what is left; the endings decide the formats.
     """
     assert len(paths) == len(parts) + 1
     form: tuple[Any, ...] = (mixture.rate_hz, mixture.channels, depth, mixture.length_samples, source)

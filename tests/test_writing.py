@@ -99,15 +99,16 @@ def test_parts_add_up_to_the_bit_also_of_32_bit_integers(tmp_path: Path) -> None
     assert np.array_equal(target + residual, np.rint(mixture[0] * 2.0**31).astype(np.int64))
 
 
-def test_a_disk_that_is_full_at_the_very_end_leaves_no_file_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["a.flac", "a.wav"])
+@pytest.mark.parametrize("length", [9_000, 900_000])
+def test_a_disk_that_is_full_at_once_or_at_the_very_end_leaves_no_file_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, length: int
 ) -> None:
-    writer = SoundWriter(tmp_path / "a.flac", RATE_HZ, 1, "PCM_16", 9_000)
+    writer = SoundWriter(tmp_path / name, RATE_HZ, 1, "PCM_16", 18_000 + length)
     writer.write(noise(1, 9_000))
-
     monkeypatch.setattr(writer._sink, "_file", FullDisk(writer._sink._file))
-    with pytest.raises(HSMError, match=r"a\.flac: cannot be written on \(No space left on device\)"), writer:
-        pass
+    with pytest.raises(HSMError, match=r"a\.\w+: cannot be written on \(No space left on device\)"), writer:
+        writer.write(noise(1, length))
     assert not list(tmp_path.iterdir())
 
 
