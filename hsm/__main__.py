@@ -186,7 +186,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in MODULES:
             return _run(arguments[0], arguments[1:])
-        return separate(_arguments().parse_args(arguments))
+        parser = _arguments()
+        chosen, rest = parser.parse_known_args(arguments)
+        if rest and chosen.instruction is None and not rest[0].startswith("-"):
+            chosen.instruction = rest.pop(0)  # behind options, where argparse no longer looks for it
+        if rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return separate(chosen)
     except HSMError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Sound files in, sound files out, and the models' one channel at 16 kHz."""
+"""Whole sound files in and out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from hsm.errors import HSMError
 from hsm.features import SILENCE_PEAK
@@ -73,11 +72,6 @@ def save_audio(audio: Audio, path: str | Path) -> Path:
     with SoundWriter(path, audio.rate_hz, audio.channels, depth, audio.length_samples) as writer:
         writer.write(audio.samples)
     return path
-
-
-def to_model_rate(audio: Audio) -> Tensor:
-    """`Audio.mono_16k`."""
-    return audio.mono_16k
 
 
 def is_silent(audio: Audio) -> bool:

@@ -38,36 +38,19 @@ NAME_BYTES, WORDS_BYTES = 150, 60  # of a result's name; file systems take 255 i
 
 @dataclass(frozen=True)
 class Job:
-    """One separation to do.
-
-    Args:
-        file: the mixture.
-        instruction: what is asked.
-        stem: where results go, below the folder for results; ".target.wav" and the like follow.
-        fault: why it cannot be done, where a row of a list is at fault.
-    """
+    """One separation to do."""
 
     file: Path
     instruction: str
-    stem: str
-    fault: str = ""
+    stem: str  # where results go, below the folder for results; ".target.wav" and the like follow
+    fault: str = ""  # why it cannot be done, where a row of a list is at fault
 
 
 def find_jobs(given: str, instruction: str | None, out: Path, recursive: bool = False) -> tuple[list[Job], list[Path]]:
-    """List what is to be done.
+    """The jobs in order of their names or of a list's rows, and the files of a folder that hold no sound.
 
-    Args:
-        given: a sound file, a folder of them, a pattern such as "takes/*.wav", or a CSV list with the
-            columns file and instruction, files relative to the list's folder.
-        instruction: for all files; a list has its own.
-        out: folder for results; those of an earlier run are not taken for mixtures.
-        recursive: whether folders within a folder count.
-
-    Returns:
-        Jobs in order of their names, or of the list's rows; and the files of a folder that hold no sound.
-
-    Raises:
-        HSMError: nothing that fits, an instruction too few or too many, or a list without its columns.
+    `given` is a sound file, a folder of them, a pattern such as "takes/*.wav", or a CSV list with the columns file
+    and instruction, files relative to the list's folder. Results of an earlier run in `out` are no mixtures.
     """
     path = Path(given)
     if path.suffix.lower() == ".csv" and not path.is_dir():
@@ -199,41 +182,25 @@ def load_model(chosen: argparse.Namespace, device: str) -> HSM:
 
 
 def job_line(job: Job, chosen: argparse.Namespace, model: HSM) -> dict[str, Any]:
-    """Do one job, or find it done by an earlier run.
-
-    Args:
-        job: what is to be done.
-        chosen: the parsed command line.
-        model: does the work.
-
-    Returns:
-        The job's line; where it failed, with "error".
-    """
+    """Do one job, or find it done by an earlier run: its line, where it failed with "error"."""
     line: dict[str, Any] = {"file": str(job.file)}
     try:
         return line | _separate(job, chosen, model)
     except (HSMError, OSError) as error:
         return line | {"error": str(error)}
-    except Exception as error:  # whatever one file of thousands does, the others are done
+    except Exception as error:  # whatever one file of thousands does, also to FFmpeg or libsndfile, the others are done
         traceback.print_exc()
         return line | {"error": f"{type(error).__name__}: {error}"}
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a job's results go.
-
-    Args:
-        target: what was asked for.
-        residual: the rest.
-        record: JSON of the request and of what was written, made last: its presence says that both are whole.
-        begun: an empty file while they are made: what lies there is ours.
-    """
+    """Where a job's results go."""
 
     target: Path
     residual: Path
-    record: Path
-    begun: Path
+    record: Path  # JSON of the request and of what was written, made last: its presence says that both are whole
+    begun: Path  # an empty file while they are made: what lies there is ours
 
     @staticmethod
     def of(job: Job, out: Path, ending: str) -> Outputs:

@@ -58,37 +58,21 @@ WANTED = "Wanted WAV, FLAC, OGG, MP3, AIFF, M4A, MP4, MKV, WebM or the like; con
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A sound file that can be read from its start as often as wanted.
-
-    Args:
-        path: the file.
-        rate_hz: its rate.
-        channels: how many it has.
-        depth: "PCM_16", "PCM_24", "PCM_32" or "FLOAT": what keeps its samples as they are.
-        promise: what the file says of its own end.
-        track: the chosen one of its sound tracks, from 1.
-        note: what the user should know of the choice, else "".
-        layout: FFmpeg's name of the loudspeakers.
-        mask: the same as a WAV's channel mask, 0 where it is not known.
-        tags: those of `TAGS` that the file has.
-        chunks: a WAV's time code and notes of the set, by name, see `hsm.riff`.
-        links: parts of the file [begin, end) in bytes, each whole by itself; several of a chained OGG.
-        state: the file when it was opened; another one is not read on.
-    """
+    """A sound file that can be read from its start as often as wanted."""
 
     path: Path
     rate_hz: int
     channels: int
-    depth: str
+    depth: str  # "PCM_16", "PCM_24", "PCM_32" or "FLOAT": what keeps its samples as they are
     promise: Promise
-    track: int
-    note: str
-    layout: str
-    mask: int
-    tags: dict[str, str]
-    chunks: dict[bytes, bytes]
-    links: tuple[tuple[int, int], ...]
-    state: tuple[int, ...]
+    track: int  # the chosen one of its sound tracks, from 1
+    note: str  # what the user should know of the choice, else ""
+    layout: str  # FFmpeg's name of the loudspeakers
+    mask: int  # the same as a WAV's channel mask, 0 where it is not known
+    tags: dict[str, str]  # those of `TAGS` that the file has
+    chunks: dict[bytes, bytes]  # a WAV's time code and notes of the set, by name, see `hsm.riff`
+    links: tuple[tuple[int, int], ...]  # parts [begin, end) in bytes, each whole by itself; several of a chained OGG
+    state: tuple[int, ...]  # the file when it was opened; another one is not read on
 
     @property
     def duration_s(self) -> float:
@@ -104,9 +88,6 @@ class Pass:
     """Blocks of a recording in order: float32 (channels, n), any n above 0.
 
     Raises `HSMError` where the file is no longer what it was, or mostly damage.
-
-    Args:
-        recording: of which file.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -170,33 +151,19 @@ class Damage:
 
 @dataclass(frozen=True)
 class Extent:
-    """What one pass over a recording tells.
+    """What one pass over a recording tells."""
 
-    Args:
-        length_samples: samples a channel, counted.
-        peak: largest absolute sample.
-        warning: what the user should know of a file that seems cut off or is damaged, or of its tracks; else "".
-        apart: whether its channels are to be heard each by itself, see `heard_apart`.
-    """
-
-    length_samples: int
+    length_samples: int  # a channel, counted
     peak: float
-    warning: str = ""
-    apart: bool = False
+    warning: str = ""  # what the user should know of a file that seems cut off or is damaged, or of its tracks
+    apart: bool = False  # whether its channels are to be heard each by itself, see `heard_apart`
 
 
 def open_sound(path: str | Path, track: int = 0) -> Recording:
-    """Open a sound file, or a sound track of a video.
+    """Open a file of any format of FFmpeg, or a sound track of a video; of its samples only the first are read.
 
-    Args:
-        path: any format of FFmpeg.
-        track: which of its sound tracks, from 1; by default the one that the file marks as such, else the first.
-
-    Returns:
-        The recording; of its samples only the first have been read.
-
-    Raises:
-        HSMError: no such file, not a sound file, no such track, a rate or a number of channels that is not taken.
+    `track` counts from 1; by default it is the one that the file marks as such, else the first. Raises `HSMError` for
+    no such file or track, what is no sound file, and a rate or a number of channels that is not taken.
     """
     path = Path(path)
     if not path.is_file():
@@ -253,16 +220,9 @@ def open_sound(path: str | Path, track: int = 0) -> Recording:
 
 
 def scan(recording: Recording) -> Extent:
-    """Read a recording once from end to end, so that its faults show before any work is spent on it.
+    """Read a recording of any length once from end to end, so that its faults show before work is spent on it.
 
-    Args:
-        recording: any length; memory stays constant.
-
-    Returns:
-        Length and peak, and whether it is damaged or seems cut off.
-
-    Raises:
-        HSMError: no samples, samples that are not finite, or a file that changes meanwhile.
+    Raises `HSMError` for no samples, samples that are not finite, or a file that changes meanwhile.
     """
     length, peak, bad = 0, 0.0, 0
     products = np.zeros((recording.channels, recording.channels))

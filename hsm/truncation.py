@@ -34,19 +34,12 @@ OGG_LAST, OGG_FIRST = 4, 2  # flags of a page
 
 @dataclass(frozen=True)
 class Promise:
-    """What a file says of its own end.
+    """What a file says of its own end."""
 
-    Args:
-        length_samples: samples a channel that its header tells, 0 where it tells none that can be trusted.
-        share: of the bytes that it tells so many are there.
-        ended: whether it has the mark that its format ends with, or needs none.
-        unfinished: whether its header was never completed.
-    """
-
-    length_samples: int = 0
-    share: float = 1.0
-    ended: bool = True
-    unfinished: bool = False
+    length_samples: int = 0  # a channel, as its header tells; 0 where it tells none that can be trusted
+    share: float = 1.0  # of the bytes that it tells so many are there
+    ended: bool = True  # whether it has the mark that its format ends with, or needs none
+    unfinished: bool = False  # whether its header was never completed
 
     def broken(self, length_samples: int, rate_hz: int) -> str:
         """What to tell the user of a file of which so many samples could be read; "" where it is whole."""
@@ -64,14 +57,7 @@ class Promise:
 
 
 def promise_of(container: Any, stream: Any, first_byte: int | None, file: BinaryIO) -> Promise:
-    """What a file says of its end.
-
-    Args:
-        container: as PyAV opened it.
-        stream: its sound track.
-        first_byte: where the samples begin in the file, None where FFmpeg does not tell.
-        file: the same file.
-    """
+    """What a file says of its end, as PyAV opened it; `first_byte` is where FFmpeg tells that its samples begin."""
     name, rate_hz = container.format.name, stream.codec_context.rate
     if name in ("wav", "w64") and first_byte is not None:
         whole = stream.codec_context.name.startswith("pcm_") and stream.duration

@@ -12,7 +12,7 @@ import torch
 import torchaudio
 
 from hsm import Audio, HSMError
-from hsm.audio import is_silent, to_model_rate
+from hsm.audio import is_silent
 from hsm.features import (
     COLUMN_SAMPLES,
     FRAMES_PER_COLUMN,
@@ -120,7 +120,7 @@ def test_an_ending_that_cannot_be_written_is_refused_with_those_that_can(tmp_pat
 def test_the_models_hear_the_mean_of_the_channels_at_16_khz(rate_hz: int) -> None:
     times = np.arange(rate_hz) / rate_hz
     tone = np.sin(2 * np.pi * 1_000 * times)
-    wave = to_model_rate(Audio(np.stack([tone, 0.5 * tone]), rate_hz)).numpy()
+    wave = Audio(np.stack([tone, 0.5 * tone]), rate_hz).mono_16k.numpy()
     assert wave.shape == (RATE_HZ,)
     wanted = 0.75 * np.sin(2 * np.pi * 1_000 * np.arange(RATE_HZ) / RATE_HZ)
     assert np.abs(wave - wanted)[500:-500].max() < 0.01
@@ -128,7 +128,7 @@ def test_the_models_hear_the_mean_of_the_channels_at_16_khz(rate_hz: int) -> Non
 
 def test_resampling_keeps_out_what_16_khz_cannot_hold() -> None:
     tone = np.sin(2 * np.pi * 12_000 * np.arange(48_000) / 48_000)
-    assert to_model_rate(Audio(tone, 48_000))[200:-200].abs().max() < 0.01
+    assert Audio(tone, 48_000).mono_16k[200:-200].abs().max() < 0.01
 
 
 def test_the_working_gain_brings_sound_to_its_level_and_leaves_silence() -> None:

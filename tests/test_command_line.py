@@ -51,6 +51,15 @@ def test_a_folder_is_separated_file_by_file_and_a_broken_one_does_not_stop_the_r
     assert Audio.load(out / "c.extract-the-dog.residual.wav").rate_hz == 8_000
 
 
+def test_the_instruction_may_stand_behind_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = noise(tmp_path / "a.wav"), str(tmp_path / "out")
+    assert command.main(["separate", str(path), "-o", out, "remove the dog"]) == 0
+    assert lines_of(capsys)[0]["operation"] == "remove"
+    with pytest.raises(SystemExit):
+        command.main(["separate", str(path), "remove the dog", "-o", out, "please"])
+    assert "unrecognized arguments: please" in capsys.readouterr().err
+
+
 def test_an_instruction_that_names_no_sound_fails_once_and_with_status_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from hsm import HSM, Audio, Instruction, SeparationOptions
-from hsm.audio import is_silent, to_model_rate
+from hsm.audio import is_silent
 from hsm.codecs import load_codec
 from hsm.errors import HSMError
 from hsm.evaluation import metrics
@@ -93,7 +93,7 @@ def measure_codec(
     for kind in KINDS:
         members = [clip for clip in clips if clip.split == split and kind_of(clip) == kind]
         for index in tqdm(rng.permutation(len(members))[: limit or CLIPS_EACH], desc=kind):
-            reference = to_model_rate(Audio.load(members[index].path))[: int(LONGEST_S * RATE_HZ)].numpy()
+            reference = Audio.load(members[index].path).mono_16k[: int(LONGEST_S * RATE_HZ)].numpy()
             if len(reference) < RATE_HZ // 2 or is_silent(Audio(reference, RATE_HZ)):
                 continue
             rows = {"self": scores(kind, reference, reference)}

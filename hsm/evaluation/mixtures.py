@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 import numpy as np
 import torch
 
-from hsm.audio import load_audio, to_model_rate
+from hsm.audio import load_audio
 from hsm.errors import HSMError
 from hsm.evaluation.protocols import MADE, Trial
 from hsm.features import MEL_HOP, RATE_HZ, istft, stft
@@ -54,7 +54,7 @@ class Mixture:
 @lru_cache(maxsize=256)
 def clip_wave(clip: Clip) -> np.ndarray:
     """A clip as (S,) float32, mono at 16 kHz. HSMError when the file cannot be read."""
-    wave = _noise(clip) if clip.group == MADE else to_model_rate(load_audio(clip.path)).numpy()
+    wave = _noise(clip) if clip.group == MADE else load_audio(clip.path).mono_16k.numpy()
     wave.flags.writeable = False  # shared by every caller
     return wave
 

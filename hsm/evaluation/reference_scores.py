@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hsm.audio import to_model_rate
 from hsm.errors import HSMError
 from hsm.evaluation import metrics
 from hsm.evaluation.mixtures import Mixture, ideal_ratio_mask
@@ -45,12 +44,12 @@ def known_scores(mixture: Audio, wanted: Audio, estimates: Mapping[str, Audio]) 
     """
     if wanted.samples.shape != mixture.samples.shape:
         raise HSMError(f"truth: got {wanted.samples.shape}; wanted the mixture's {mixture.samples.shape}.")
-    target = to_model_rate(wanted).numpy()
-    known = Mixture(np.stack([target, to_model_rate(mixture).numpy() - target]))
+    target = wanted.mono_16k.numpy()
+    known = Mixture(np.stack([target, mixture.mono_16k.numpy() - target]))
     whole = known.wave
     waves = {
         "mixture, nothing done": known.wave,
-        **{name: to_model_rate(estimate).numpy() for name, estimate in estimates.items()},
+        **{name: estimate.mono_16k.numpy() for name, estimate in estimates.items()},
         "ideal ratio mask": ideal_ratio_mask(known, target),
         "the truth itself": target,
     }

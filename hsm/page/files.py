@@ -93,16 +93,9 @@ SMALL = {".json", ".csv"}  # worth compressing; pictures and FLAC are compressed
 
 
 def save_bundle(sounds: Sequence[Path], files: Sequence[Path], path: Path) -> Path:
-    """Pack sounds as FLAC, and files as they are.
+    """Pack WAV files as FLAC of 16 or 24 bits, and files as they are, into a .zip; FLACs lie beside it for a moment.
 
-    Args:
-        sounds: WAV files. A FLAC holds them at 16 or 24 bits; those of more than eight channels, or
-            with samples beyond full scale, are packed as they are.
-        files: what else belongs to them, each under its own name.
-        path: a file name ending in .zip; beside it FLAC files lie for a moment.
-
-    Returns:
-        The path.
+    Sounds of more than eight channels, or with samples beyond full scale, are packed as they are.
     """
     with ZipFile(path, "w", ZIP_STORED) as bundle:
         for sound in sounds:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from hsm.audio import load_audio, to_model_rate
+from hsm.audio import load_audio
 from hsm.features import RATE_HZ
 from hsm.manifest import Clip, read_manifest
 from hsm.text import TASK_WORDS, TextEncoder, TextFeatures
@@ -31,7 +31,7 @@ TEMPLATES = ("the sound of {}", "a recording of {}", "{} in the background", "so
 
 
 def _decode(path: Path) -> np.ndarray:
-    wave = to_model_rate(load_audio(path)).numpy()[: int(LONGEST_S * RATE_HZ)]  # (S,)
+    wave = load_audio(path).mono_16k.numpy()[: int(LONGEST_S * RATE_HZ)]  # (S,)
     return np.clip(np.round(wave * 32767), -32768, 32767).astype(np.int16)
 
 

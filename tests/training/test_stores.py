@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from hsm.audio import load_audio, to_model_rate
+from hsm.audio import load_audio
 from hsm.config import TINY
 from hsm.errors import HSMError
 from hsm.evaluation.protocols import unseen_wordings
@@ -26,7 +26,7 @@ def refuse() -> TextEncoder:
 
 def test_clips_are_decoded_to_16_khz_mono_within_half_a_step(store: ClipStore) -> None:
     for index, clip in enumerate(store.clips):
-        direct = to_model_rate(load_audio(clip.path)).numpy()
+        direct = load_audio(clip.path).mono_16k.numpy()
         assert store.length(index) == len(direct) == round(clip.duration_s * RATE_HZ)
         assert np.abs(store.wave(index) - direct).max() < 2e-4
 
