@@ -14,7 +14,7 @@ from hsm.reading import open_sound, warning_of
 from hsm.records import Audio
 from hsm.writing import SoundWriter
 
-WIDEST_HZ = 2 * 96_000  # samples a second of all channels together
+WIDEST_HZ = 2 * 48_000  # samples a second of all channels together
 
 
 def load_audio(path: str | Path, longest_s: float = math.inf) -> Audio:
@@ -23,7 +23,7 @@ def load_audio(path: str | Path, longest_s: float = math.inf) -> Audio:
     Args:
         path: any format of FFmpeg.
         longest_s: seconds from which on a file is refused, whatever its header says, and samples of all channels
-            together from which on it is: as many as a stereo file of that length has at 96 kHz.
+            together from which on it is: as many as a stereo file of that length has at 48 kHz.
 
     Returns:
         The sound as float32; what is wrong with the file is told in its `warning` and by `warnings.warn`.

@@ -308,6 +308,11 @@ def test_many_channels_at_a_high_rate_are_refused_where_a_length_is_given(tmp_pa
         load_audio(tmp_path / "a.flac", 0.2)
     with pytest.raises(HSMError, match="too long"):
         load_audio(tmp_path / "a.flac", 0.1)
+    for rate_hz in (48_000, 96_000):
+        soundfile.write(tmp_path / f"{rate_hz}.wav", np.zeros((rate_hz, 2)), rate_hz)
+    assert load_audio(tmp_path / "48000.wav", 1.0).duration_s == 1.0
+    with pytest.raises(HSMError, match="2 channels at 96000 Hz are too much"):
+        load_audio(tmp_path / "96000.wav", 1.0)
 
 
 @pytest.mark.parametrize(
