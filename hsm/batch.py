@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsm.audio.reading import ENDINGS, open_sound
+from hsm.audio.writing import locked, part_name, parts_of, short_name
 from hsm.errors import HSMError
-from hsm.reading import ENDINGS, open_sound
 from hsm.records import SeparationOptions
 from hsm.separator import HSM, FileProgress
-from hsm.writing import locked, part_name, parts_of, short_name
 
 COLUMNS = ("file", "instruction")
 PARTS = ("target", "residual")
-HIDDEN = re.compile(r"\.[0-9a-f]{12}-")  # files beside a result, see `hsm.writing.part_name`
+HIDDEN = re.compile(r"\.[0-9a-f]{12}-")  # files beside a result, see `hsm.audio.writing.part_name`
 MAGIC = re.compile(r"[*?\[]")
 NAME_BYTES, WORDS_BYTES = 150, 60  # of a result's name; file systems take 255 in all
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hsm.audio.writing import SoundWriter
 from hsm.config import CONFIGS
 from hsm.evaluation.__main__ import commit
 from hsm.evaluation.baselines.audiosep import ResUNet, ResUNetConfig
@@ -29,7 +30,6 @@ from hsm.features import WINDOW_S, istft, stft
 from hsm.records import Audio
 from hsm.separator import HSM
 from hsm.text import TextConfig
-from hsm.writing import SoundWriter
 
 ASKED = "extract the dog barking"
 MODELS = ("bundled", "small", "tiny")  # the last two untrained

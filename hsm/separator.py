@@ -25,6 +25,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from hsm.audio.reading import Extent, Recording, open_sound, scan
+from hsm.audio.writing import FORMATS, LOUDER, sound_writers
 from hsm.codecs import TransformersCodec, load_codec
 from hsm.config import TINY, Config, config_from_dict
 from hsm.errors import HSMError
@@ -46,13 +48,11 @@ from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
 from hsm.native_rate import filtered
 from hsm.precision import chosen_device, chosen_precision, widen_at_use
 from hsm.progress import Progress, Stopwatch
-from hsm.reading import Extent, Recording, open_sound, scan
 from hsm.records import Audio, Depth, Instruction, Renderer, Separation, SeparationOptions
 from hsm.resampling import resample
 from hsm.text import load_text_encoder
 from hsm.weights import BUNDLED, FeatureBank, WeightFolder, without_weights
 from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window, batched, columns_of, windows
-from hsm.writing import FORMATS, LOUDER, sound_writers
 
 WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}  # on a CPU four of them gain no more than two, and take more memory
 SELDOM_USED = ("audiomae", "q_audio", "global_separator", "local_separator")  # networks that a window asks but once
@@ -692,14 +692,14 @@ class HSM:
         It is read once first, so that its length is known and its faults show before any work is spent on it.
 
         Args:
-            path: the mixture, in any format of `hsm.reading`.
+            path: the mixture, in any format of `hsm.audio.reading`.
             instruction: free text, or an `Instruction`.
             target_path: where the target goes; the ending, .wav or .flac, decides the format.
             residual_path: where mixture minus target goes; of the codec renderer, see `Separation`.
             options: choices of this call.
             progress: called after every window; an exception it raises stops the work.
             depth: bit depth of the outputs; "same" keeps the input's, see `depth_for`.
-            track: which of its sound tracks, see `hsm.reading.open_sound`.
+            track: which of its sound tracks, see `hsm.audio.reading.open_sound`.
 
         Returns:
             What was written. Rate, channels and length are the input's to the sample. Until both files are

@@ -8,8 +8,8 @@ import pytest
 from coded_files import coded
 
 from hsm import HSMError
+from hsm.audio.writing import part_name
 from hsm.batch import find_jobs
-from hsm.writing import part_name
 
 OUT = Path("nowhere")
 MORE_ENDINGS = ("oga", "m4b", "aifc", "mpg", "ts", "mp2", "ogv", "flv", "eac3", "spx", "wv", "ape", "tta", "dsf")

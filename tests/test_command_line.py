@@ -21,8 +21,8 @@ from coded_files import fill_track
 
 from hsm import HSM, Audio, batch
 from hsm import __main__ as command
+from hsm.audio.writing import locked, part_name
 from hsm.instruction.language_model import with_language_model
-from hsm.writing import locked, part_name
 
 
 @pytest.fixture(autouse=True)

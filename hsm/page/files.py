@@ -15,9 +15,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from gradio.utils import get_upload_folder
 
+from hsm.audio.reading import open_sound, scan
+from hsm.audio.writing import FLAC_CHANNELS, SoundWriter, short_name
 from hsm.errors import HSMError
-from hsm.reading import open_sound, scan
-from hsm.writing import FLAC_CHANNELS, SoundWriter, short_name
 
 SWEEP_S, KEEP_S = 600, 3_600  # how often files are looked at, and how old they may get
 SHORT_OF_ROOM_S = 900  # how old where room is needed

@@ -23,6 +23,8 @@ import torch
 
 from hsm import HSM, Audio, HSMError, Separation
 from hsm.audio import load_audio
+from hsm.audio.reading import open_sound
+from hsm.audio.writing import save_parts
 from hsm.evaluation.reference_scores import is_sum, known_scores, true_target
 from hsm.events import events_csv
 from hsm.features import MEL_BANDS, PATCH_BANDS
@@ -67,10 +69,8 @@ from hsm.page.texts import (
     understood_line,
 )
 from hsm.progress import Step, in_steps
-from hsm.reading import open_sound
 from hsm.records import RENDERERS
 from hsm.stems import Request, separate_each, share_out
-from hsm.writing import save_parts
 
 PARTS = ("the first sound", "the second sound")
 LEVELS, MAPS, RECORD = "levels.bin", "attention.npy", "separation.json"

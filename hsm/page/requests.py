@@ -14,8 +14,8 @@ import gradio as gr
 
 from hsm import HSM, Audio, HSMError, Instruction, SeparationOptions
 from hsm.audio import is_silent, load_audio
+from hsm.audio.reading import open_sound
 from hsm.page.gate import LARGEST_FILE_B, without_folders
-from hsm.reading import open_sound
 from hsm.records import RENDERERS
 from hsm.stems import Request, named_targets
 

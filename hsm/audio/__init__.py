@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hsm.audio.reading import open_sound, warning_of
+from hsm.audio.writing import SoundWriter
 from hsm.errors import HSMError
 from hsm.features import SILENCE_PEAK
-from hsm.reading import open_sound, warning_of
 from hsm.records import Audio
-from hsm.writing import SoundWriter
 
 WIDEST_HZ = 2 * 48_000  # samples a second of all channels together
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from hsm.audio.reading import Recording
+from hsm.audio.riff import add_chunk, set_mask, time_reference
 from hsm.errors import HSMError
-from hsm.reading import Recording
 from hsm.records import Audio
-from hsm.riff import add_chunk, set_mask, time_reference
 
 FORMATS = {".wav": ("PCM_16", "PCM_24", "PCM_32", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32}

@@ -16,7 +16,7 @@ from coded_files import RATE_HZ, TONE, add_track, coded, encoded, fill_track
 
 from hsm import Audio, HSMError
 from hsm.audio import load_audio
-from hsm.reading import Extent, open_sound, scan
+from hsm.audio.reading import Extent, open_sound, scan
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*the file:UserWarning")
 TWO = np.stack([TONE, -TONE])  # (2, S)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from hsm import Audio, HSMError, writing
-from hsm.reading import open_sound, scan
-from hsm.writing import SoundWriter, save_parts, sound_writers
+from hsm import Audio, HSMError
+from hsm.audio import writing
+from hsm.audio.reading import open_sound, scan
+from hsm.audio.writing import SoundWriter, save_parts, sound_writers
 
 RATE_HZ = 48_000
 

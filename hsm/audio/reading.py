@@ -18,10 +18,10 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from hsm.audio.riff import kept_chunks
+from hsm.audio.truncation import Promise, ogg_links, promise_of
 from hsm.errors import HSMError
 from hsm.records import check_form, heard_apart, not_finite
-from hsm.riff import kept_chunks
-from hsm.truncation import Promise, ogg_links, promise_of
 
 BLOCK_SAMPLES = 1 << 16  # of one channel, read at a time
 LONGEST_GAP_S = 30.0  # a jump in a damaged file's clock beyond this is not believed
@@ -70,7 +70,7 @@ class Recording:
     layout: str  # FFmpeg's name of the loudspeakers
     mask: int  # the same as a WAV's channel mask, 0 where it is not known
     tags: dict[str, str]  # those of `TAGS` that the file has
-    chunks: dict[bytes, bytes]  # a WAV's time code and notes of the set, by name, see `hsm.riff`
+    chunks: dict[bytes, bytes]  # a WAV's time code and notes of the set, by name, see `hsm.audio.riff`
     links: tuple[tuple[int, int], ...]  # parts [begin, end) in bytes, each whole by itself; several of a chained OGG
     state: tuple[int, ...]  # the file when it was opened; another one is not read on
 
