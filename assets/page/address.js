@@ -1,4 +1,4 @@
-// The settings of a visitor as a page address; `read_address.js` reads it.
+// The settings of a user as a page address; `read_address.js` reads it.
 const SETTINGS = ["instruction", "operation", "description"];
 
 function writeAddress(entry) {

@@ -1,4 +1,4 @@
-// A file that was made on demand goes to the visitor as soon as its address comes.
+// A file that was made on demand goes to the user as soon as its address comes.
 watch("value", () => {
   if (!props.value) return;
   const link = element.querySelector("a");

@@ -1,4 +1,4 @@
-// What this visitor asked for before, kept in the browser; the newest is also put into the page's address.
+// What this user asked for before, kept in the browser; the newest is also put into the page's address.
 const PLACE = "hsm-tss.earlier";
 const MOST = 20;
 let entries = [];

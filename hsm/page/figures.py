@@ -25,7 +25,6 @@ from hsm.features import (
     hz_to_mel,
     log_mel,
     pad_to_multiple,
-    working_gain,
 )
 from hsm.records import Audio, Separation
 from hsm.weights import FeatureBank
@@ -44,7 +43,7 @@ PERPLEXITY = 30.0
 FEWEST_FOR_TSNE = 8
 INK, FAINT, GRID, ACCENT = "#1c2430", "#5b6675", "#d9dfe7", "#c2410c"
 SOUND_MAP = "magma"
-# Of the most frequent classes; `page.css` has those of a dark page.
+# Of the most frequent classes; `style.css` has those of a dark page.
 CLASS_COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#aa3fa0", "#b8860b", "#1b9fd8",
     "#c1272d", "#5e4fa2", "#6b8e23", "#e3699f", "#7a4a20", "#17807e",
@@ -70,11 +69,6 @@ def mel_db(audio: Audio, gain: float) -> np.ndarray:
         power = torch.cat([power, power[-1:].expand(padding, -1)])
     power = power.reshape(-1, thin, MEL_BANDS).mean(1)  # (columns, M)
     return (10.0 * power.clamp_min(1e-12).log10()).numpy()
-
-
-def mixture_gain(mixture: Audio) -> float:
-    """The gain that all three spectrograms share."""
-    return float(working_gain(mixture.mono_16k))
 
 
 def band_of(frequency_hz: float) -> float:

@@ -69,7 +69,6 @@ from hsm.page.texts import (
     understood_line,
 )
 from hsm.progress import Step, in_steps
-from hsm.records import RENDERERS
 from hsm.stems import Request, separate_each, share_out
 
 PARTS = ("the first sound", "the second sound")
@@ -116,10 +115,8 @@ def waited_for(steps: Answers, request: gr.Request | None) -> Answers:
 class Handlers:
     """What all users share and nobody changes.
 
-    Args:
-        model: separates.
-        cpu_model: does all the rest; on a Space that lends a GPU to separations only, this one stays on the CPU.
-        example: is separated at once, so that the page opens with a result.
+    `model` separates, `cpu_model` does all the rest: on a Space that lends a GPU to separations only, it stays on the
+    CPU. The example is separated at once, so that the page opens with a result.
     """
 
     def __init__(self, model: HSM, cpu_model: HSM | None = None, example: Mapping[str, Any] | None = None) -> None:
@@ -174,29 +171,20 @@ class Handlers:
         """
         with page_errors():
             sounds = listed_sounds(instruction, description)
-            if renderer not in RENDERERS:
-                raise HSMError(f"renderer: got {renderer!r}; wanted one of {', '.join(RENDERERS)}.")
             requests = read_requests(instruction, operation, description)
             requests = [(one, replace(options, renderer=renderer)) for one, options in requests]  # type: ignore[arg-type]
             clip = read_clip(audio)
             check_work(clip, requests)
             *_, found = waited_for(self.steps(clip, requests), request)
             assert isinstance(found, tuple)
-            folder, recording, target = request_folder(), open_sound(audio), found[0].target
-            record = separation_json(found[0])
+            result, folder = RunResult.of(found, (), sounds, blind=False), request_folder()
+            paths, record = result.save(folder, audio), result.record
             if sounds:
-                found = share_out(found)
-                target = Audio(np.sum([one.target.samples for one in found], axis=0), clip.rate_hz)
-                stems = sound_paths(folder, audio, [f"{i}_{name}" for i, name in enumerate(sounds, 1)])
-                parts = [one.target for one in found]
-                save_parts(clip, parts, [*stems, folder / "rest.wav"], recording.depth, recording)
-                files = [gr.FileData(path=str(path), url=f"/{served(path)}").model_dump() for path in stems]
-                record |= {
-                    "stems": [{"sound": name, "file": file} for name, file in zip(sounds, files, strict=True)],
-                    "others": [separation_json(one) for one in found[1:]],
-                }
-            paths = sound_paths(folder, audio, ["target", "residual"])
-            save_parts(clip, [target], paths, recording.depth, recording)
+                files = [gr.FileData(path=str(path), url=f"/{served(path)}").model_dump() for path in paths[:-1]]
+                record["stems"] = [{"sound": name, "file": file} for name, file in zip(sounds, files, strict=True)]
+                target = Audio(np.sum([one.target.samples for one in result.separations], axis=0), clip.rate_hz)
+                paths, recording = sound_paths(folder, audio, ["target", "residual"]), open_sound(audio)
+                save_parts(clip, [target], paths, recording.depth, recording)
         return str(paths[0]), str(paths[1]), record
 
     def mix(self, first: str, second: str, snr_db: float = 0.0) -> str:
@@ -331,7 +319,7 @@ class Handlers:
             }
             yield dict(shown)
             shown["map"] = map_record(self.bank_map.result(), marks(first))
-            data = separation_json(first) | {"others": [separation_json(one) for one in found[1:]]}
+            data = result.record
             if known := None if sounds else self.known(clip, first, reference):
                 estimates = {"this separation": first.target, "with the true global feature": known.seen.target}
                 estimates |= {f"by {name}": one.target for name, one in zip(compared, found[1:], strict=True)}
@@ -441,6 +429,12 @@ class RunResult:
         hidden = random.sample([target, *rest], len(separations))
         letters = {number: chr(64 + number) for number in range(1, 1 + len(hidden))}
         return RunResult(separations, (mixture, *hidden, residual), letters, attention_maps, names)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a program wants to know beside the sounds."""
+        first, *others = self.separations
+        return separation_json(first) | {"others": [separation_json(one) for one in others]}
 
     def save(self, folder: Path, upload: str) -> list[Path]:
         """Write the sounds in the order in which tracks count them."""

@@ -390,15 +390,7 @@ def theme() -> gr.themes.Base:
 
 
 def build_page(model: HSM, cpu_model: HSM | None = None) -> gr.Blocks:
-    """Lay the page out and connect it to a model.
-
-    Args:
-        model: shared by all users, and not changed by them.
-        cpu_model: as `Handlers` takes it.
-
-    Returns:
-        The page, with a queue; `launch_options` says how to launch it.
-    """
+    """Lay the page out, with a queue, and connect it to models as `Handlers` takes them; see `launch_options`."""
     examples = read_examples()
     handlers = Handlers(model, cpu_model, examples[0] if examples else None)
     threading.Thread(target=keep_deleting, args=(handlers.kept,), daemon=True, name="delete-old-files").start()

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from hsm.events import Event
-from hsm.features import MEL_BANDS, PATCH_BANDS
+from hsm.features import MEL_BANDS, PATCH_BANDS, working_gain
 from hsm.page.figures import (
     COLUMN_S,
     LEVEL_STEPS,
@@ -21,7 +21,6 @@ from hsm.page.figures import (
     band_of,
     heard_columns,
     mel_db,
-    mixture_gain,
     track_names,
 )
 from hsm.records import Audio, Separation
@@ -65,7 +64,7 @@ def level_bytes(tracks: Sequence[Track]) -> np.ndarray:
 
     255 is the mixture's loudest point, 0 is 65 dB below it or less.
     """
-    gain = mixture_gain(tracks[0].sound)
+    gain = float(working_gain(tracks[0].sound.mono_16k))
     level_db = np.stack([mel_db(track.sound, gain) for track in tracks])  # (tracks, columns, M)
     share = 1.0 + (level_db - level_db[0].max()) / RANGE_DB
     return np.asarray(np.rint(LEVEL_STEPS * share.clip(0.0, 1.0)), dtype=np.uint8)

@@ -43,7 +43,7 @@ def page_errors() -> Iterator[None]:
         yield
     except HSMError as error:
         raise gr.Error(escape(without_folders(str(error)), quote=False), print_exception=False) from error
-    except Exception as error:  # the last frame of ours before Gradio, which would show a visitor its text or nothing
+    except Exception as error:  # the last frame of ours before Gradio, which would show a user its text or nothing
         log.exception("a fault of ours")
         said = "Something went wrong on the server, and was noted there. Try another file or other words."
         raise gr.Error(said, print_exception=False) from error

@@ -1,4 +1,4 @@
-"""Attacks on a server of our own: every limit holds over HTTP, and visitors do not see one another's load."""
+"""Attacks on a server of our own: every limit holds over HTTP, and users do not see one another's load."""
 
 from __future__ import annotations
 
@@ -206,13 +206,13 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     blocks.close(verbose=False)
 
 
-def test_one_visitors_many_requests_keep_nobody_else_out(held: tuple[str, Held], noise: Path) -> None:
+def test_one_users_many_requests_keep_nobody_else_out(held: tuple[str, Held], noise: Path) -> None:
     url, _ = held
     path, number = upload(url, noise), function_of(url, "separate")
 
-    def ask(visitor: httpx.Client, session: str) -> int:
+    def ask(user: httpx.Client, session: str) -> int:
         body = {"data": [file_data(path), "extract the rain", "as understood", "", "mask"], "fn_index": number}
-        return visitor.post(f"{url}gradio_api/queue/join", json=body | {"session_hash": session}).status_code
+        return user.post(f"{url}gradio_api/queue/join", json=body | {"session_hash": session}).status_code
 
     greedy = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2"))
     one_session = [ask(greedy, "greedy") for _ in range(41)]
@@ -249,8 +249,8 @@ def test_the_whole_upload_folder_is_swept_as_soon_as_a_server_starts(
         folder.mkdir()
         (folder / "sound.wav").write_bytes(b"x" * 1_000)
     before = room_b()
-    for path in (broken_off, earlier):
-        os.utime(path, (0, 0))
+    for path, age_s in ((broken_off, 3_700), (earlier, 3_700), (new, 3_500)):  # the page promises an hour
+        os.utime(path, (time.time() - age_s,) * 2)
     monkeypatch.setattr("hsm.page.files.time.sleep", lambda _: 1 / 0)  # the server has just started
     with pytest.raises(ZeroDivisionError):
         keep_deleting([])

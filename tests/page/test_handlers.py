@@ -7,7 +7,6 @@ import asyncio
 import base64
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -36,7 +35,7 @@ from hsm import HSM, Audio, HSMError, Instruction, Separation, SeparationOptions
 from hsm.instruction.language_model import with_language_model
 from hsm.mixing import mix
 from hsm.page import __main__ as page_command
-from hsm.page.files import KEEP_S, delete_old, request_folder
+from hsm.page.files import request_folder
 from hsm.page.handlers import CANCELLED, PARTS, Handlers, pack
 from hsm.page.layout import ASSETS, build_page, footer, launch_options, read_examples
 from hsm.page.requests import (
@@ -380,16 +379,6 @@ def test_the_live_view_tells_where_the_named_sound_is(handlers: Handlers, tmp_pa
     noise = np.tile(noise, 2 * int(LONGEST_PIECE_S + 1))
     with pytest.raises(gr.Error, match="too long"):
         handlers.hear_live(piece(), heard, "extract the rain", "")
-
-
-def test_old_requests_are_deleted_and_new_ones_stay() -> None:
-    old, new = request_folder(), request_folder()
-    (old / "sound.wav").write_bytes(b"x")
-    os.utime(old, (0, 0))
-    delete_old(KEEP_S)
-    assert not old.exists()
-    assert new.exists()
-    new.rmdir()
 
 
 def test_what_is_shown_as_understood_is_what_will_run(handlers: Handlers, sound: str) -> None:

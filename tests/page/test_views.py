@@ -228,7 +228,7 @@ def test_what_was_special_about_an_instruction_is_said_beside_it() -> None:
     assert "note" not in understood_line(Instruction("remove", "dog"))
 
 
-def test_what_a_visitor_typed_cannot_become_markup() -> None:
+def test_what_a_user_typed_cannot_become_markup() -> None:
     line = understood_line(Instruction("remove", "<script>alert(1)</script>"))
     assert "<script>" not in line
     assert "&lt;script&gt;" in line
