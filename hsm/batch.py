@@ -305,7 +305,7 @@ def _separate_alone(
             chosen.subtype,
             chosen.track,
         )
-    except BaseException:
+    except BaseException:  # an interrupt or a signal, too
         if not outputs.target.exists() and not outputs.residual.exists():
             outputs.begun.unlink()
         raise

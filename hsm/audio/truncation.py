@@ -16,17 +16,8 @@ from typing import Any, BinaryIO
 
 STREAMED = (range(0x7FFF0000, 0x80010000), range(0xFFFF0000, 0x100000000))  # what programs write that cannot seek back
 COUNTED = ("aiff", "caf", "avi")  # the header has a number of samples, whatever FFmpeg made of the file's size
-TOLD = (
-    "flac",
-    "tta",
-    "wv",
-    "ape",
-    "tak",
-    "dsf",
-    "au",
-    "ogg",
-    "mov,mp4,m4a,3gp,3g2,mj2",
-)  # the duration is the header's
+# The duration is the header's.
+TOLD = ("flac", "tta", "wv", "ape", "tak", "dsf", "au", "ogg", "mov,mp4,m4a,3gp,3g2,mj2")
 SLACK_S = 0.2  # a container's length may be off by the frames that coders add and players drop
 XING_FRAME, FRAME_SAMPLES = 2_881, 1_152  # bytes of an MP3's largest frame; its samples, half as many below 32 kHz
 OGG_LAST, OGG_FIRST = 4, 2  # flags of a page
