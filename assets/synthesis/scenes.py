@@ -186,7 +186,7 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         "speech_piano",
-        "Announcement over a piano",
+        "Speech over a piano",
         "extract the piano",
         "extract",
         1,
@@ -226,7 +226,7 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         "bells_wind",
-        "Church bells on a windy day",
+        "Church bells in the wind",
         "keep only the church bells",
         "extract",
         0,

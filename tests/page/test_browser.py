@@ -159,6 +159,21 @@ def test_the_page_opens_with_a_result_in_sight_and_an_example_takes_its_place(br
     user.context.close()
 
 
+@pytest.mark.parametrize("width", [320, 1_024, 1_440])
+def test_an_examples_title_is_one_line_and_all_of_it_bold(page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    lines = page.evaluate(
+        """() => [...document.querySelectorAll("button.example")].map((card) => {
+          const words = document.createTreeWalker(card, NodeFilter.SHOW_TEXT), title = document.createRange();
+          while (!words.nextNode().data.trim());
+          title.setStart(words.currentNode, words.currentNode.data.search(/\\S/));
+          title.setEnd(words.currentNode, words.currentNode.data.trimEnd().lastIndexOf("\\n"));
+          return title.getClientRects().length;
+        })"""
+    )
+    assert lines == [1] * len(read_examples())
+
+
 def test_pictures_follow_a_switch_of_the_theme(page) -> None:
     page.wait_for_selector(".bank .way")
     colour = "selector => getComputedStyle(document.querySelector(selector)).backgroundColor"
