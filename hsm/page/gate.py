@@ -10,11 +10,15 @@ import asyncio
 import json
 import os
 import re
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+import httpx
+import safehttpx
+from gradio import processing_utils
 from gradio.queueing import Event, Queue
 from gradio.utils import get_upload_folder
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -26,7 +30,7 @@ from hsm.page.files import room_for
 
 LARGEST_FILE_B = 300_000_000  # ten minutes of stereo at 48 kHz in 32 bit are 230 MB
 LARGEST_JSON_B = 1_000_000
-LARGEST_TOOL_CALL_B = 64_000_000  # an assistant may send a sound as a data URL
+LARGEST_TOOL_CALL_B = 64_000_000  # an assistant may send a sound as a data URL, or its address on the web
 LARGEST_FORM_B = 100_000  # all but the files of an upload
 MOST_FILES = 8  # of one upload
 SESSION_SHARE, ADDRESS_SHARE = 6, 18  # requests that may wait or run at once
@@ -67,6 +71,7 @@ class Gate:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.watched: dict[str, asyncio.Task[None]] = {}
+        processing_utils.async_transport = Fetching()  # type: ignore[assignment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -253,6 +258,36 @@ class CountedForm:
         """Gradio holds in memory what is no file."""
         if not self.is_file:
             self.other_bytes += end - start
+
+
+class Fetching(httpx.AsyncBaseTransport):
+    """How Gradio fetches what a user names by its address: it would hold a body of any size in memory."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        public = safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(request.url.host))
+        response = await public.handle_async_request(request)
+        response.headers.pop("content-encoding", None)  # kilobytes may be packed gigabytes
+        response.stream = CountedStream(response.stream, public)
+        return response
+
+
+class CountedStream(httpx.AsyncByteStream):
+    """A body from the web, up to the size of what an assistant may send."""
+
+    def __init__(self, stream: Any, transport: httpx.AsyncBaseTransport) -> None:
+        self.stream, self.transport = stream, transport
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+        await self.transport.aclose()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = LARGEST_TOOL_CALL_B
+        async for part in self.stream:
+            if (left := left - len(part)) < 0:
+                said = f"The sound at this address is larger than {LARGEST_TOOL_CALL_B / 1e6:g} MB: upload it."
+                raise gr.Error(said, print_exception=False)
+            yield part
 
 
 def with_own_files(value: Any) -> Any:

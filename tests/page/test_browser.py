@@ -531,7 +531,10 @@ def test_a_user_finds_earlier_instructions_again_and_nobody_else_does(page, brow
     other.wait_for_function("() => document.querySelector('#instruction textarea')?.value === 'extract the bell'")
     assert other.locator(".earlier li").count() == 0
     other.get_by_role("button", name="Correct how it is understood").click()
-    assert other.locator("#operation input:checked").get_attribute("value") == "remove"
+    chosen = other.locator("#operation input:checked")
+    assert chosen.get_attribute("value") == "remove"
+    other.locator("#instruction textarea").fill("extract the rain")  # what the address said was of another instruction
+    other.wait_for_function("() => document.querySelector('#operation input:checked').value === 'as understood'")
     other.context.close()
 
 

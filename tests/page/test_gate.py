@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from gradio_client import Client, handle_file
 
 from hsm import HSM, Audio
 from hsm.page import gate
-from hsm.page.files import keep_deleting, room_b, upload_root
+from hsm.page.files import upload_root
 from hsm.page.layout import build_page, launch_options
 from hsm.page.requests import LONGEST_DESCRIPTION
 
@@ -82,8 +84,9 @@ def test_the_servers_own_files_are_not_served(server: str) -> None:
 @pytest.mark.parametrize("route", ["run", "api"])
 def test_no_separation_goes_past_the_queue(server: str, noise: Path, route: str) -> None:
     data = [file_data(upload(server, noise)), "extract the rain", "as understood", ""]
-    answer = httpx.post(f"{server}gradio_api/{route}/separate", json={"data": data})
-    assert answer.status_code == 404
+    body = {"data": data, "fn_index": function_of(server, "separate")}
+    for name in ("separate", "predict"):
+        assert httpx.post(f"{server}gradio_api/{route}/{name}", json=body).status_code == 404
 
 
 def test_parse_is_answered_without_the_queue(server: str) -> None:
@@ -242,20 +245,18 @@ def test_the_whole_upload_folder_is_swept_as_soon_as_a_server_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    monkeypatch.setattr("hsm.page.layout.read_examples", list)  # nothing is separated at the start
     root = upload_root()
     broken_off, earlier, new = root / "tmpabc", root / "0123abcd", root / "4567cdef"
     broken_off.write_bytes(b"x" * 1_000)
     for folder in (earlier, new):
         folder.mkdir()
         (folder / "sound.wav").write_bytes(b"x" * 1_000)
-    before = room_b()
     for path, age_s in ((broken_off, 3_700), (earlier, 3_700), (new, 3_500)):  # the page promises an hour
         os.utime(path, (time.time() - age_s,) * 2)
-    monkeypatch.setattr("hsm.page.files.time.sleep", lambda _: 1 / 0)  # the server has just started
-    with pytest.raises(ZeroDivisionError):
-        keep_deleting([])
-    assert [path.name for path in root.iterdir()] == [new.name]
-    assert before < room_b() < before + 3_000
+    build_page(HSM.tiny())
+    wait_until(lambda: not broken_off.exists() and not earlier.exists())
+    assert new.exists()
 
 
 def test_a_full_disk_is_told_before_anything_is_sent(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,3 +291,38 @@ def test_a_result_of_this_server_is_taken_as_the_next_recording(server: str, noi
         api_name="/separate",
     )
     assert Audio.load(target).samples.shape == (1, 16_000)
+
+
+def test_a_sound_on_the_web_is_fetched_up_to_a_size_and_never_unpacked(
+    server: str, noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = {"/a.wav": noise.read_bytes(), "/large.wav": b"x" * 200_000, "/packed.wav": gzip.compress(bytes(10**7))}
+
+    class Web(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path == "/packed.wav":
+                self.send_header("content-encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(bodies[self.path])
+
+    async def somewhere(_: str) -> str:
+        return "127.0.0.1"
+
+    monkeypatch.setattr("safehttpx.async_validate_url", somewhere)
+    monkeypatch.setattr(gate, "LARGEST_TOOL_CALL_B", 100_000)
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+
+    def data(name: str) -> list[Any]:
+        sound = file_data(f"http://sounds.example:{web.server_port}/{name}")
+        return [sound, "extract the rain", "as understood", "", "mask"]
+
+    client = Client(server, verbose=False)
+    assert Audio.load(client.predict(*data("a.wav"), api_name="/separate")[0]).samples.shape == (1, 16_000)
+    with pytest.raises(Exception, match="not a sound file"):
+        client.predict(*data("packed.wav"), api_name="/separate")
+    body = {"data": data("large.wav"), "session_hash": "far", "fn_index": function_of(server, "separate")}
+    assert "larger than 0.1 MB" in httpx.post(f"{server}gradio_api/queue/join", json=body).text
+    web.shutdown()
+    web.server_close()
