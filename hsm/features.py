@@ -33,11 +33,6 @@ FRAMES_PER_COLUMN = COLUMN_SAMPLES // STFT_HOP  # 5
 CODEC_FFT, CODEC_HOP = 640, 320  # the codec: 40 ms and 20 ms, 50 frames a second
 CODEC_DELAY = 3  # frames between a frame of tokens and the sound that it completes: 60 ms
 CODEC_FRAMES_PER_COLUMN = COLUMN_SAMPLES // CODEC_HOP  # 8
-SFX_FFT, SFX_HOP = 743, 372  # the pretrained sound encoder's 2,048 and 1,024 samples at 44.1 kHz
-SFX_BANDS, SFX_TOP_HZ = 96, 22_050.0  # those above 8 kHz stay empty here
-SFX_LOG_SCALE = 9.4578
-CELL_FRAMES, CELL_BANDS = 8, 12  # the sound encoder's output: 8 frames a cell, 12 cells in frequency
-CELL_SAMPLES = CELL_FRAMES * SFX_HOP  # 2,976
 WORKING_RMS = 0.05  # the level every window is brought to before a model sees it
 SILENCE_PEAK = 1e-5  # -100 dBFS: below this nothing can be heard or separated
 
@@ -77,32 +72,6 @@ def log_mel(wave: Tensor) -> Tensor:
 def hz_to_mel(frequency_hz: float) -> float:
     """HTK's mel scale."""
     return 2_595 * math.log10(1 + frequency_hz / 700)
-
-
-@cache
-def _sfx_filters() -> Tensor:
-    bins_hz = torch.arange(2_048 // 2 + 1) * (44_100 / 2_048)
-    edges_hz = 700 * (10 ** (torch.linspace(0, hz_to_mel(SFX_TOP_HZ), SFX_BANDS + 2) / 2_595) - 1)
-    width_hz = edges_hz.diff()
-    rising = (bins_hz[:, None] - edges_hz[:-2]) / width_hz[:-1]
-    falling = (edges_hz[2:] - bins_hz[:, None]) / width_hz[1:]
-    filters = torch.minimum(rising, falling).clamp_min(0)
-    filters = filters / filters.sum(0)
-    return filters[: SFX_FFT // 2 + 1].contiguous()  # (bins up to 8 kHz, bands)
-
-
-def sfx_mel(wave: Tensor) -> Tensor:
-    """The mel spectrogram that the pretrained sound encoder was trained on, from 16 kHz.
-
-    Args:
-        wave: (B, S) at 16 kHz, at the working level.
-
-    Returns:
-        (B, frames, 96): log10(1 + 10,000 power) over its largest value in training.
-    """
-    spec = stft(wave, SFX_FFT, SFX_HOP)  # (B, frames, bins)
-    power = spec.abs().square() * (2_048 / SFX_FFT) ** 2
-    return torch.log10(1 + 1e4 * (power @ _sfx_filters().to(wave.device))) / SFX_LOG_SCALE
 
 
 def mel_amplitude(mel: Tensor) -> Tensor:

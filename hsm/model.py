@@ -26,7 +26,7 @@ from hsm.networks.instruction_net import InstructionNet
 from hsm.networks.mask_decoder import Guidance, MaskDecoder
 from hsm.networks.q_audio import QAudio
 from hsm.networks.separators import GlobalSeparator, LocalSeparator, TextCondition
-from hsm.networks.sound_encoder import SoundEncoder
+from hsm.networks.sound_encoder import SoundEncoder, SoundFeatures
 from hsm.networks.tagger import ALIKE, Tagger
 from hsm.precision import Precision, to_bfloat16
 from hsm.records import OPERATIONS, Operation
@@ -46,12 +46,12 @@ Stage = Callable[[str], AbstractContextManager[Any]]
 
 _MAKERS: dict[str, Callable[[Config], nn.Module]] = {
     "sound_encoder": lambda c: SoundEncoder(c.sound_encoder),
-    "audiomae": lambda c: AudioMAE(c.audiomae, c.sound_encoder.width),
+    "audiomae": lambda c: AudioMAE(c.audiomae, c.sound_encoder.widths[1]),
     "q_audio": lambda c: QAudio(c.q_audio, c.audiomae.width, c.text.width),
     "global_separator": lambda c: GlobalSeparator(c.global_separator, c.audiomae.width, c.text.width),
     "local_separator": lambda c: LocalSeparator(c.local_separator, c.audiomae.width, c.text.width),
-    "mask": lambda c: MaskDecoder(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.width),
-    "presence": lambda c: Tagger(c.presence, c.mask.width, c.text.width),
+    "mask": lambda c: MaskDecoder(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.widths[1:]),
+    "tagger": lambda c: Tagger(c.tagger, c.sound_encoder.widths[-1], c.text.width),
     "codec": lambda c: Codec(c.codec),
     "decoder": lambda c: AcousticDecoder(c.decoder, c.codec, c.audiomae.width),
     "instruction": lambda c: InstructionNet(c.text.width),
@@ -79,6 +79,7 @@ class Query(NamedTuple):
     """An instruction as the networks take it."""
 
     text: TextCondition  # T_cap (1, L, D) and T_task (1, W)
+    named_text: TextCondition  # the same with the task "extract": whose answer is the named sound
     sentence: Tensor  # (1, W) embedding of the whole description
     named: Tensor  # (N, W) of the description and of each sound in it
     task: Tensor  # (1,) 0 extract, 1 remove
@@ -88,9 +89,9 @@ class ModelOutput(NamedTuple):
     """What `Model.forward` returns."""
 
     masks: Tensor  # (B, T, F) the target's, in [0, 1]
-    global_target: Tensor  # Ĝ (B, D)
-    local_target: Tensor  # Ŝ (B, P, D)
-    attention: Tensor  # (B, layers, heads, P) of H2, the global token's
+    global_target: Tensor  # Ĝ (B, 2, D) of the target and of the named sound, which for "extract" are one
+    local_target: Tensor  # Ŝ (B, P, D) of the named sound, or of the target where it is drawn
+    attention: Tensor  # (B, layers, heads, P) of H2, from the named sound's global token
     competitors: list[str]  # B names of the sounds that were suppressed, "" for none
 
 
@@ -105,7 +106,7 @@ class Generation:
 
 
 def smooth(fresh: Tensor, previous: Tensor | None) -> Tensor:
-    """Ĝ (B, D) of windows that follow each other, each with a share of the one before; previous (1, D)."""
+    """Ĝ (B, ...) of windows that follow each other, each with a share of the one before; previous (1, ...)."""
     smoothed = []
     for one in fresh:
         previous = one[None] if previous is None else SMOOTHING * previous + (1 - SMOOTHING) * one[None]
@@ -149,9 +150,9 @@ class Model:
         self.h1: GlobalSeparator = modules["global_separator"]  # type: ignore[assignment]
         self.h2: LocalSeparator = modules["local_separator"]  # type: ignore[assignment]
         self.mask_decoder: MaskDecoder = modules["mask"]  # type: ignore[assignment]
-        self.tagger: Tagger = modules["presence"]  # type: ignore[assignment]
+        self.tagger: Tagger = modules["tagger"]  # type: ignore[assignment]
         if precision == "bfloat16":  # the others, such as the parser's, compute outside `run`
-            inside = (self.sound_encoder, self.audiomae, self.q_audio, self.h1, self.h2, self.mask_decoder, self.tagger)
+            inside = (self.sound_encoder, self.audiomae, self.q_audio, self.h1, self.h2, self.mask_decoder)
             for network in inside:
                 to_bfloat16(network)
 
@@ -191,22 +192,25 @@ class Model:
             self._compiled[network] = torch.compile(network, backend=self._compiler)
         return self._compiled[network]
 
-    def encode_local(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """S (B, P, D) and the sound encoder's features (B, cells, 12, E) of windows (B, S) at the working level."""
-        sfx = self.run(self.sound_encoder, waves)
-        return self.run(self.audiomae, log_mel(waves), sfx), sfx
+    def encode_local(self, waves: Tensor) -> tuple[Tensor, SoundFeatures]:
+        """S (B, P, D) and the sound encoder's features of windows (B, S) at the working level."""
+        mel = log_mel(waves)  # (B, T, M)
+        with self._autocast():
+            sound = self._ready(self.sound_encoder)(mel)
+        sound = SoundFeatures(sound.tiles.float(), sound.wide.float())
+        return self.run(self.audiomae, mel, sound.tiles), sound
 
     @torch.inference_mode()
     def encode(self, waves: Tensor, stage: Stage = nullcontext) -> WindowFeatures:
         """Features of windows (B, S) at 16 kHz and at the working level. Paper: Sec. III-B."""
         with stage("local features"):
             waves = waves.to(self.device)
-            local, sfx = self.encode_local(waves)  # (B, P, D), (B, cells, 12, E)
+            local, sound = self.encode_local(waves)  # (B, P, D)
             magnitude = stft(waves).abs()  # (B, T, F)
-            frames = self.run(self.mask_decoder.encode, magnitude, sfx)  # (B, T, C)
+            frames = self.run(self.mask_decoder.encode, magnitude, sound)  # (B, T, C)
             energy = magnitude.square()
             energy /= energy.sum((1, 2), keepdim=True).clamp_min(1e-12)
-            tags = self.run(self.tagger, frames)  # (B, V)
+            tags = self.tagger(sound.wide)[1]  # (B, V)
         with stage("global features"):
             global_ = self.run(self.q_audio.audio, local)  # (B, D)
         return WindowFeatures(frames, local, global_, energy, tags)
@@ -219,8 +223,9 @@ class Model:
         named = features.sentence()  # (1, W)
         if len(sounds) > 1:
             named = torch.cat([named, self.text.encode(list(sounds)).sentence()])  # (N, W)
-        text = TextCondition(caption, features.mask, self.text.task(operation))
-        return Query(text, features.sentence(), named, self._task(operation))
+        named_text = TextCondition(caption, features.mask, self.text.task("extract"))
+        text = named_text._replace(task=self.text.task(operation))
+        return Query(text, named_text, features.sentence(), named, self._task(operation))
 
     def opposite(self, query: Query) -> Query:
         """The same description, asked by the other operation."""
@@ -241,52 +246,56 @@ class Model:
         local_target: Tensor | None = None,
         hierarchy: bool = True,
         suppress: bool = True,
+        drawn: bool = False,
         stage: Stage = nullcontext,
     ) -> ModelOutput:
         """Windows that follow each other, through H1, H2 and the mask decoder.
 
+        Departure: the mask decoder is guided to the *named* sound for both operations, so that words and guidance
+        never contradict each other; Ĝ of what "remove" leaves is for the eye, Ŝ of it for the codec.
+
         Args:
             mixture: their features.
             query: what is asked of all of them.
-            previous: Ĝ (1, D) of the window before the first.
-            global_target: (1, D) to be used for Ĝ; predicted where not given.
-            local_target: (B, P, D) to be used for Ŝ; predicted where not given.
+            previous: Ĝ (1, 2, D) of the window before the first.
+            global_target: (1, D) to be used for the named sound's Ĝ; predicted where not given.
+            local_target: (B, P, D) to be used for its Ŝ; predicted where not given.
             hierarchy: whether Ĝ and Ŝ guide the mask decoder; else text alone does.
-            suppress: whether the strongest other sound is asked for too and held against the target.
+            suppress: whether the strongest other sound is asked for too and held against the named one.
+            drawn: whether Ŝ shall be the target's, to be drawn anew, rather than the named sound's.
             stage: told of each stage's begin and end.
         """
         size = len(mixture.local)
-        text = query.text.expand(size)
+        text, named = query.text.expand(size), query.named_text.expand(size)
         with stage("global separation"):  # H1, Sec. III-C
-            if global_target is None:
-                whole = smooth(self.run(self.h1, mixture.global_, text), previous)  # (B, D)
-            else:
-                whole = global_target.expand(size, -1)
+            both = [self.run(self.h1, mixture.global_, one) for one in (text, named)[: 1 + int(query.task)]]
+            whole = smooth(torch.stack([both[0], both[-1]], 1), previous)  # (B, 2, D) of the target, of the named sound
+            if global_target is not None:
+                whole = torch.stack([whole[:, 0], global_target.expand(size, -1)], 1)
         with stage("local separation"), self._autocast():  # H2, Sec. III-D
-            found = self._ready(self.h2)(mixture.local, whole, text, every_layer=True)
+            guide, words = (whole[:, 0], text) if drawn else (whole[:, 1], named)
+            found = self._ready(self.h2)(mixture.local, guide, words, every_layer=True)
         with stage("render"):  # H3
             local = found.local.float() if local_target is None else local_target  # (B, P, D)
-            guidance = Guidance(whole, local) if hierarchy else None
-            sentence, task = query.sentence.expand(size, -1), query.task.expand(size)
-            logits = self.run(self.mask_decoder, mixture.frames, sentence, task, guidance)  # (B, T, F)
+            guidance = Guidance(whole[:, 1], local - mixture.local) if hierarchy else None
+            logits = self.run(self.mask_decoder, mixture.frames, query.sentence.expand(size, -1), guidance)  # (B, T, F)
             competitors = [""] * size
             if suppress:
                 logits, competitors = self._suppress(logits, mixture, query)
-        return ModelOutput(logits.sigmoid(), whole, local, found.layers, competitors)
+            masks = (logits * (1.0 - 2.0 * query.task)).sigmoid()
+        return ModelOutput(masks, whole, local, found.layers, competitors)
 
     def _suppress(self, logits: Tensor, mixture: WindowFeatures, query: Query) -> tuple[Tensor, list[str]]:
-        """Log-odds (B, T, F) of the target, less a part of its strongest competitor's; and those ones' names.
+        """Log-odds (B, T, F) of the named sound, less a part of its strongest competitor's; and those ones' names.
 
         Departure: the paper asks once. Of two sounds each tells something about the other.
         """
-        side = 1.0 - 2.0 * query.task  # the decoder finds the described sound, whatever the task
 
         def ask(frames: Tensor, sentences: Tensor) -> Tensor:
-            task = torch.zeros(len(sentences), dtype=torch.long, device=self.device)
-            return self.run(self.mask_decoder, frames, sentences, task, None)
+            return self.run(self.mask_decoder, frames, sentences, None)
 
-        found, numbers = suppress_competitor(ask, self.tagger.vocabulary, mixture, query.named, side * logits)
-        return side * found, ["" if number < 0 else self.tagger.names[number] for number in numbers.tolist()]
+        found, numbers = suppress_competitor(ask, self.tagger.vocabulary, mixture, query.named, logits)
+        return found, ["" if number < 0 else self.tagger.names[number] for number in numbers.tolist()]
 
     def start_generation(self, seed: int, temperature: float, top_k: int) -> Generation:
         """Before the first window of a sound that is drawn anew; the same seed gives the same sound."""

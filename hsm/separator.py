@@ -365,8 +365,8 @@ class HSM:
             return module
 
         modules = {name: fetch(name) for name in NETWORKS if name not in later}
-        if names := folder.metadata("presence").get("names"):
-            modules["presence"].names = tuple(json.loads(names))  # type: ignore[assignment]
+        if names := folder.metadata("tagger").get("names"):
+            modules["tagger"].names = tuple(json.loads(names))  # type: ignore[assignment]
         if codec:
             modules["codec"] = fetch("codec")  # what does not fit is told at once
         text = load_text_encoder(config.text, folder.manifest.get("text_encoder", {}).get("sha256", ""))
@@ -383,7 +383,7 @@ class HSM:
             torch.manual_seed(seed)
             modules = build_modules(config) | build_baselines(config)
             features = torch.randn(60, config.q_audio.width).numpy()
-            tagger: Any = modules["presence"]
+            tagger: Any = modules["tagger"]
             tagger.vocabulary.copy_(nn.functional.normalize(torch.randn(tagger.vocabulary.shape), dim=1))
         classes = tuple(("dog", "rain", "speech")[i % 3] for i in range(60))
         bank = FeatureBank(features, classes, tuple(f"{c} {i}" for i, c in enumerate(classes)))
@@ -484,6 +484,7 @@ class HSM:
                 true,
                 options.hierarchy,
                 options.suppress_competitor,
+                options.renderer == "codec",
                 stage,
             )
             previous = found.global_target[-1:]
@@ -499,7 +500,7 @@ class HSM:
                     track.add(window.first, values.cpu(), OVERLAP_COLUMNS, *edges)
                 done = window.next_first(columns)
                 joined = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
-                tracks = attention.take(done), found.global_target[i : i + 1], local.take(done), level.take(done)
+                tracks = attention.take(done), found.global_target[i : i + 1, 0], local.take(done), level.take(done)
                 yield WindowOutput(window, joined, *tracks, ends, batch.powers[i], found.competitors[i])
 
     def _separate_heard(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from hsm import HSM, Audio, SeparationOptions, model
 from hsm.config import TINY
 from hsm.features import STFT_BINS
 from hsm.model import COMPETITOR_WEIGHT, EXCERPT_FRAMES, WindowFeatures, suppress_competitor
-from hsm.networks.tagger import Tagger
 
 T, W = 150, 32
 HALF = STFT_BINS // 2
@@ -131,14 +129,3 @@ def test_the_counter_question_serves_both_operations_alike(
     (extracted, removed), (alone, _) = masks(True), masks(False)
     assert (extracted < alone).all()
     assert np.allclose(extracted, 1 - removed, atol=1e-6)
-
-
-def test_presence_is_of_the_name_that_fits_a_frame_best() -> None:
-    torch.manual_seed(0)
-    network = Tagger(replace(TINY.presence, names=5), 16, W).eval()
-    network.vocabulary.copy_(torch.nn.functional.normalize(torch.randn(5, W), dim=1))
-    heard = torch.randn(2, 7, 16)
-    scores = network(heard)
-    assert scores.shape == (2, 5)
-    assert torch.allclose(network(heard[:1]), scores[:1], atol=1e-5)
-    assert scores.sigmoid().mean() < 0.1, "most names are not there at first"

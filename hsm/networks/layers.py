@@ -45,13 +45,11 @@ class Attention(nn.Module):
         out: Tensor = self.out(rearrange(y, "b h l d -> b l (h d)"))  # (B, L, width)
         return out
 
-    def weights(self, x: Tensor, rows: slice, mask: Tensor | None = None) -> Tensor:
-        """Softmax weights of some rows of self-attention: (B, heads, rows, L)."""
+    def scores(self, x: Tensor, rows: slice, mask: Tensor | None = None) -> Tensor:
+        """Scores before the softmax of some rows of self-attention: (B, heads, rows, L)."""
         q, k = self._split(self.query(x[:, rows])), self._split(self.key(x))
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5  # (B, heads, rows, L)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf)
-        return scores.softmax(-1)
+        return scores if mask is None else scores.masked_fill(~mask, -torch.inf)
 
 
 def feed_forward(width: int, factor: int = 4) -> nn.Sequential:

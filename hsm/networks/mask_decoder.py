@@ -1,4 +1,4 @@
-"""H3, mask renderer: two masks over the mixture's STFT that sum to one."""
+"""H3, mask decoder: two masks over the mixture's STFT that sum to one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from hsm.features import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
+from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, STFT_BINS, STFT_HOP, interpolate
 from hsm.networks.layers import Attention, feed_forward
-from hsm.networks.sound_encoder import cells_at_frames
+from hsm.networks.sound_encoder import WIDE, SoundFeatures
 
 DILATIONS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
 class MaskDecoderConfig:
-    """The mask renderer: blocks that hear the mixture alone, then blocks that know the description.
+    """Blocks that see the mixture alone, then blocks that know the description.
 
     A self-attention follows every second convolution block.
     """
@@ -28,14 +28,14 @@ class MaskDecoderConfig:
     described_blocks: int = 4
     heads: int = 5
     condition_width: int = 384
-    cell_width: int = 64
+    tile_width: int = 64
 
 
 class Guidance(NamedTuple):
-    """What H1 and H2 tell the renderer: Ĝ (B, D) and Ŝ (B, P, D)."""
+    """What H1 and H2 tell of the named sound: Ĝ (B, D), and Ŝ - S_mix (B, P, D); zeros where they are left out."""
 
     global_target: Tensor
-    local_target: Tensor
+    local_change: Tensor
 
 
 class FiLM(nn.Module):
@@ -112,83 +112,80 @@ class Blocks(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Predicts the described sound's share of every STFT bin.
+    """Predicts the named sound's share of every STFT bin.
 
-    Departure: Sec. III-E regenerates the target from codec tokens and loses its phase; this filters
-    the mixture, with Ĝ, Ŝ, caption and task as guide, so that target + residual is the mixture.
-
-    The network finds the *described* sound; the task decides which side of the mask is the target.
-    So "extract X" and "remove X" agree, and what is learnt for one serves the other. Without guidance
-    it is the single-stage variant: text alone.
+    Departure: Sec. III-E regenerates the target from codec tokens and loses its phase; this filters the mixture, so
+    that target + residual is the mixture. The network always finds the *named* sound; the operation decides which
+    side of the mask is the target. So "extract X" and "remove X" agree, and what is learnt for one serves the other.
 
     Args:
         config: sizes.
-        text_width: width of the text encoder's features.
+        text_width: width W of the text encoder's features.
         feature_width: width D of Ĝ and Ŝ.
-        cell_width: width E of the sound encoder's features.
+        tile_widths: widths E and E' of the sound encoder's features.
     """
 
-    def __init__(self, config: MaskDecoderConfig, text_width: int, feature_width: int, cell_width: int) -> None:
+    def __init__(
+        self, config: MaskDecoderConfig, text_width: int, feature_width: int, tile_widths: tuple[int, int]
+    ) -> None:
         super().__init__()
         width, condition_width = config.width, config.condition_width
         self.bins_in = nn.Linear(STFT_BINS, width)
-        self.cells_norm = nn.LayerNorm(cell_width)
-        self.cells_in = nn.Linear(cell_width, config.cell_width)
-        self.column_in = nn.Linear(CELL_BANDS * config.cell_width, width)
+        self.tile_in, self.wide_in = (nn.Linear(e, config.tile_width) for e in tile_widths)
+        self.tile_column = nn.Linear(PATCH_BANDS * config.tile_width, width)
+        self.wide_column = nn.Linear(PATCH_BANDS // WIDE * config.tile_width, width)
         self.mixture_blocks = Blocks(config.mixture_blocks, width, config.heads, 0)
         self.text_in = nn.Linear(text_width, condition_width)
-        self.task_in = nn.Embedding(2, condition_width)
         self.global_in = nn.Linear(feature_width, condition_width, bias=False)
         self.local_in = nn.Linear(PATCH_BANDS * feature_width, width, bias=False)
-        for guide in (self.task_in, self.global_in, self.local_in):
-            nn.init.zeros_(guide.weight)  # a text-only renderer at first
+        for guide in (self.global_in, self.local_in):
+            nn.init.zeros_(guide.weight)  # text alone at first
         self.described_blocks = Blocks(config.described_blocks, width, config.heads, condition_width)
         self.norm = nn.LayerNorm(width)
         self.film = FiLM(condition_width, width)
         self.bins_out = nn.Linear(width, STFT_BINS)
 
     @staticmethod
-    def _to_frames(columns: Tensor, frames: int) -> Tensor:
-        """(B, columns, C) to (B, T, C); the last column is held."""
-        column = torch.arange(frames, device=columns.device) // FRAMES_PER_COLUMN
-        return columns.index_select(1, column.clamp_max(columns.shape[1] - 1))
+    def _to_frames(columns: Tensor, frames: int, column_samples: int) -> Tensor:
+        """(B, columns, C) to (B, T, C), linearly between the columns' middles."""
+        centres = torch.arange(frames, device=columns.device) * STFT_HOP
+        return interpolate(columns, centres / column_samples - 0.5, 1)
 
-    def encode(self, magnitude: Tensor, cells: Tensor) -> Tensor:
+    def encode(self, magnitude: Tensor, sound: SoundFeatures) -> Tensor:
         """What does not depend on the description.
 
         Args:
             magnitude: (B, T, F) of the mixture at the working level.
-            cells: (B, cells in time, 12, E) of the sound encoder.
+            sound: the sound encoder's features of it.
 
         Returns:
             (B, T, C).
         """
+        frames = magnitude.shape[1]
         x = self.bins_in(torch.log(magnitude.square() + 1e-5) / 4 + 1)  # (B, T, C)
-        column = rearrange(self.cells_in(self.cells_norm(cells)), "b t f e -> b t (f e)")
-        x = x + cells_at_frames(self.column_in(nn.functional.gelu(column)), magnitude.shape[1])
-        heard: Tensor = self.mixture_blocks(x)
-        return heard
+        tiles = rearrange(nn.functional.gelu(self.tile_in(sound.tiles)), "b (c f) e -> b c (f e)", f=PATCH_BANDS)
+        wide = nn.functional.gelu(self.wide_in(sound.wide)).flatten(2)  # (B, n, 4 E)
+        x = x + self._to_frames(self.tile_column(tiles), frames, COLUMN_SAMPLES)
+        x = x + self._to_frames(self.wide_column(wide), frames, WIDE * COLUMN_SAMPLES)
+        return self.mixture_blocks(x)
 
-    def forward(self, heard: Tensor, text: Tensor, task: Tensor, guidance: Guidance | None) -> Tensor:
-        """Masks' log-odds.
+    def forward(self, encoded: Tensor, text: Tensor, guidance: Guidance | None) -> Tensor:
+        """The named sound's log-odds.
 
         Args:
-            heard: (B, T, C) from `encode`.
-            text: (B, text_width) sentence embedding of the description.
-            task: (B,) 0 extract, 1 remove.
-            guidance: Ĝ and Ŝ of the target, or None for the single-stage variant.
+            encoded: (B, T, C) from `encode`.
+            text: (B, W) sentence embedding of the description; zeros where Ĝ alone asks.
+            guidance: from H1 and H2, or None for the single-stage variant.
 
         Returns:
-            (B, T, F); sigmoid is the target's mask, sigmoid of the negative the residual's.
+            (B, T, F); sigmoid is the named sound's share.
         """
-        x = heard
+        x = encoded
         condition = self.text_in(text * text.shape[-1] ** 0.5)  # (B, condition_width); entries near 1
         if guidance is not None:
-            condition = condition + self.global_in(guidance.global_target) + self.task_in(task)
-            columns = rearrange(guidance.local_target, "b (c f) d -> b c (f d)", f=PATCH_BANDS)
-            x = x + self._to_frames(self.local_in(columns), x.shape[1])  # (B, T, C)
+            condition = condition + self.global_in(guidance.global_target)
+            columns = rearrange(guidance.local_change, "b (c f) d -> b c (f d)", f=PATCH_BANDS)
+            x = x + self._to_frames(self.local_in(columns), x.shape[1], COLUMN_SAMPLES)  # (B, T, C)
         condition = nn.functional.silu(condition)
         x = self.described_blocks(x, condition)
-        described = self.bins_out(self.film(self.norm(x), condition))  # (B, T, F)
-        side = 1.0 - 2.0 * task.to(described.dtype)
-        return described * side[:, None, None]
+        return self.bins_out(self.film(self.norm(x), condition))

@@ -108,11 +108,13 @@ class LocalSeparation(NamedTuple):
 
     Args:
         local: Ŝ (B, P, D).
+        share: (B, P) log-odds of the target's share of each patch's energy: the last layer's attention scores.
         layers: (B, layers, heads, P), attention from the global token to the patches, normalised over
             the patches; of every layer where asked for, else of the last one alone.
     """
 
     local: Tensor
+    share: Tensor
     layers: Tensor
 
     @property
@@ -122,12 +124,20 @@ class LocalSeparation(NamedTuple):
 
 
 class LocalSeparator(_Separator):
-    """H2: [Ĝ, T_cap, T_task] and S_mix to Ŝ, as a change of S_mix."""
+    """H2: [Ĝ, T_cap, T_task] and S_mix to Ŝ.
+
+    Departure: the paper trains the last layer's attention through Ŝ alone, but nothing reads what that layer writes
+    into the global token. Here its scores are the target's share of every patch and decide how much of S_mix passes:
+
+        Ŝ = nothing + share * (S_mix - nothing) + change
+    """
 
     def __init__(self, config: SeparatorConfig, feature_width: int, text_width: int) -> None:
         super().__init__(config, feature_width, text_width)
         self.local_in = nn.Linear(feature_width, config.width)
         self.local_out = _change(config.width, feature_width)
+        self.nothing = nn.Parameter(torch.zeros(feature_width))  # S where the target has no share
+        self.share_scale, self.share_bias = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
 
     def forward(
         self,
@@ -154,15 +164,17 @@ class LocalSeparator(_Separator):
         local = self.local_in(local_mixture) + self.kind[3] + positions(columns, self.width)
         x = torch.cat([self._condition(global_target, text), local], 1)  # (B, N, C)
         mask = self._mask(text, patches)
-        looks = []
+        layers = []
         blocks: list[TransformerBlock] = list(self.blocks)  # type: ignore[arg-type]
         for block in blocks:
             if every_layer or block is blocks[-1]:
-                weights = block.attention.weights(block.attention_norm(x), slice(0, 1), mask)  # (B, heads, 1, N)
-                looks.append(weights[:, :, 0, -patches:].float())
+                scores = block.attention.scores(block.attention_norm(x), slice(0, 1), mask)[:, :, 0, -patches:].float()
+                layers.append(scores.softmax(-1))  # (B, heads, P)
             x = block(x, mask)
-        layers = torch.stack(looks, 1)  # (B, layers, heads, P)
+        share = scores.mean(1) * self.share_scale + self.share_bias  # (B, P)
+        passed = share.sigmoid().unsqueeze(-1) * (local_mixture - self.nothing)
         return LocalSeparation(
-            local=local_mixture + self.local_out(self.norm(x)[:, -patches:]),
-            layers=layers / layers.sum(-1, keepdim=True),
+            local=self.nothing + passed + self.local_out(self.norm(x)[:, -patches:]),
+            share=share,
+            layers=torch.stack(layers, 1),
         )

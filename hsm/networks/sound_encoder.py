@@ -1,127 +1,119 @@
-"""The pretrained sound encoder: what sounds are where, before anything is asked.
+"""The sound encoder: which sounds are where, before anything is asked.
 
-Departure: the paper's features come from an AudioMAE trained on AudioSet. On a few hours of sound a
-network learns too little of what sounds there are, so this one keeps the knowledge of aiSFX (Ma and
-Lerch, "Representation Learning for the Automatic Indexing of Sound Effects Libraries", ISMIR 2022;
-weights CC BY 4.0), a network trained on professional sound-effect libraries, frozen. Its batch
-normalisations are folded into the convolutions.
+Departure: the paper's features come from an AudioMAE trained on two million clips. On a few hours of sound a network
+learns too little of what sounds there are, so this one learns from a tagger of AudioSet: its soft labels and its
+feature maps, on clips and on mixtures of them. AudioMAE and the mask decoder read its features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hsm.features import (
-    CELL_BANDS,
-    CELL_FRAMES,
-    CELL_SAMPLES,
-    COLUMN_SAMPLES,
-    PATCH_BANDS,
-    RATE_HZ,
-    SFX_BANDS,
-    SFX_HOP,
-    SFX_TOP_HZ,
-    STFT_HOP,
-    hz_to_mel,
-    interpolate,
-    sfx_mel,
-)
+from hsm.features import MEL_FLOOR, MEL_LOG_CENTRE, MEL_LOG_SCALE, PATCH, PATCH_BANDS
 
-BLOCKS = 4
-STRIPE_FRAMES, STRIPE_HALO = 192, 2  # an even number of frames, and what two 3x3 convolutions reach beyond
+SILENT_MEL = (torch.tensor(MEL_FLOOR).log().item() - MEL_LOG_CENTRE) / MEL_LOG_SCALE
+WIDE = 2  # a wide tile is so many patches long and so many high
 
 
 @dataclass(frozen=True)
 class SoundEncoderConfig:
-    """The pretrained sound encoder; channels of its first block, doubled in each of the next three."""
+    """`stem`: channels of the first two convolutions; the rest is one entry a level: of half patches, of patches, wide.
 
-    channels: int = 64
-
-    @property
-    def width(self) -> int:
-        """Width of its features."""
-        return 8 * self.channels
-
-
-def _places(centres: Tensor) -> Tensor:
-    """Cells, counted from the middle of the first one, at times in samples."""
-    return (centres - (CELL_FRAMES - 1) / 2 * SFX_HOP) / CELL_SAMPLES
-
-
-def cells_at_frames(columns: Tensor, frames: int) -> Tensor:
-    """Columns of cells (B, cells in time, C) at the STFT's frames: (B, frames, C)."""
-    centres = torch.arange(frames, device=columns.device) * STFT_HOP
-    return interpolate(columns, _places(centres), 1)
-
-
-def cells_at_patches(cells: Tensor, columns: int) -> Tensor:
-    """Cells (B, cells in time, 12, E) at AudioMAE's patches: (B, columns * 8, E), in temporal order.
-
-    Both mel scales are HTK's, so a patch's place is a fixed share of a cell's: 8 patches up to 8 kHz,
-    12 cells of 8 of the 97 steps up to 22.05 kHz.
+    `expansions`: how many times wider a block is inside.
     """
-    device = cells.device
-    centres = (torch.arange(columns, device=device) + 0.5) * COLUMN_SAMPLES
-    cells = interpolate(cells, _places(centres), 1)
-    patch_mel = hz_to_mel(RATE_HZ / 2) / PATCH_BANDS
-    cell_mel = hz_to_mel(SFX_TOP_HZ) / (SFX_BANDS + 1) * (SFX_BANDS / CELL_BANDS)
-    bands = (torch.arange(PATCH_BANDS, device=device) + 0.5) * patch_mel / cell_mel - 0.5
-    return interpolate(cells, bands, 2).flatten(1, 2)
+
+    stem: tuple[int, ...] = (24, 64)
+    widths: tuple[int, ...] = (128, 224, 320)
+    blocks: tuple[int, ...] = (3, 4, 2)
+    expansions: tuple[int, ...] = (3, 4, 4)
+
+
+class SoundFeatures(NamedTuple):
+    """What the sound encoder tells.
+
+    Args:
+        tiles: (B, P, E) one a patch, in temporal order.
+        wide: (B, ceil(P / 32), 4, E') of 0.32 s by 32 mel bands.
+        maps: all levels' maps (B, frames, bands, width), for training.
+    """
+
+    tiles: Tensor
+    wide: Tensor
+    maps: tuple[Tensor, ...] = ()
+
+
+class SoundBlock(nn.Module):
+    """Depthwise convolution, then a feed-forward a place; scaled by what the whole window holds, where asked."""
+
+    def __init__(self, width: int, kernel: int, expansion: int, context: bool) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.context = nn.Linear(width, width) if context else None
+        if self.context is not None:
+            nn.init.zeros_(self.context.weight)
+            nn.init.zeros_(self.context.bias)
+        self.expand = nn.Linear(width, expansion * width)
+        self.project = nn.Linear(expansion * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, frames, bands, C) to the same."""
+        y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        y = self.norm(y)
+        if self.context is not None:
+            y = y * (1 + self.context(y.mean((1, 2), keepdim=True)))
+        return x + self.project(F.relu(self.expand(y)))
+
+
+class Merge(nn.Module):
+    """Squares of 2 by 2 places become one."""
+
+    def __init__(self, width: int, out_width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.merge = nn.Linear(4 * width, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2 frames, 2 bands, C) to (B, frames, bands, C')."""
+        return self.merge(rearrange(self.norm(x), "b (t u) (f v) c -> b t f (u v c)", u=2, v=2))
 
 
 class SoundEncoder(nn.Module):
-    """Four blocks of two 3x3 convolutions, each twice as wide; the first three are pooled by 2x2.
-
-    Args:
-        config: sizes.
-    """
+    """Strided convolutions down to half patches, then blocks at three levels; see `SoundEncoderConfig`."""
 
     def __init__(self, config: SoundEncoderConfig) -> None:
         super().__init__()
-        widths = [1, *(config.channels * 2**block for block in range(BLOCKS))]
-        self.convolutions = nn.ModuleList()
-        for narrow, wide in pairwise(widths):
-            self.convolutions.append(nn.Conv2d(narrow, wide, 3, padding=1))
-            self.convolutions.append(nn.Conv2d(wide, wide, 3, padding=1))
-        self._channels_last()
-        self.register_load_state_dict_post_hook(lambda module, _: module._channels_last())  # type: ignore[no-untyped-call]
-        self.requires_grad_(False)
+        widths = config.widths
+        self.stem = nn.ModuleList(
+            nn.Conv2d(narrow, wide, 3, stride=2, padding=1) for narrow, wide in pairwise((1, *config.stem, widths[0]))
+        )
+        self.stem_norms = nn.ModuleList(nn.LayerNorm(width) for width in (config.stem[1], widths[0]))
+        self.merges = nn.ModuleList(Merge(narrow, wide) for narrow, wide in pairwise(widths))
+        self.levels = nn.ModuleList(
+            nn.ModuleList(SoundBlock(width, 5 if i else 3, expansion, context=i > 0) for _ in range(count))
+            for i, (width, count, expansion) in enumerate(zip(widths, config.blocks, config.expansions, strict=True))
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
 
-    def _channels_last(self) -> None:
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def forward(self, wave: Tensor) -> Tensor:
-        """Features of cells of 0.186 s by 8 mel bands.
-
-        Args:
-            wave: (B, S) at 16 kHz at the working level.
-
-        Returns:
-            (B, cells in time, 12, E), one cell at least.
-        """
-        mel = sfx_mel(wave)  # (B, frames, 96)
-        mel = F.pad(mel, (0, 0, 0, max(0, CELL_FRAMES - mel.shape[1])))
-        x = mel.unsqueeze(1).to(memory_format=torch.channels_last)  # (B, 1, frames, 96)
-        for block in range(BLOCKS - 1):
-            x = torch.cat([F.max_pool2d(stripe, 2) for stripe in self._stripes(block, x)], 2)
-        return self._block(BLOCKS - 1, x).permute(0, 2, 3, 1)
-
-    def _block(self, block: int, x: Tensor) -> Tensor:
-        """Both convolutions of a block: (B, C, frames, bands) to (B, C', frames, bands)."""
-        x = F.relu_(self.convolutions[2 * block](x))
-        return F.relu_(self.convolutions[2 * block + 1](x))
-
-    def _stripes(self, block: int, x: Tensor) -> Iterator[Tensor]:
-        """A block, a stripe of frames at a time: whole, its maps would be the most memory of a separation."""
-        frames = x.shape[2]
-        for first in range(0, frames - 1, STRIPE_FRAMES):  # a last frame alone is lost in the pooling anyway
-            end = min(first + STRIPE_FRAMES, frames)
-            begin = max(0, first - STRIPE_HALO)
-            stripe = self._block(block, x[:, :, begin : end + STRIPE_HALO])
-            yield stripe[:, :, first - begin : end - begin]
+    def forward(self, mel: Tensor) -> SoundFeatures:
+        """Features of log-mels (B, T, 128), T a multiple of 16, from `hsm.features.log_mel`."""
+        columns = mel.shape[1] // PATCH
+        mel = F.pad(mel, (0, 0, 0, columns % WIDE * PATCH), value=SILENT_MEL)
+        x = F.relu(self.stem[0](mel.unsqueeze(1).to(memory_format=torch.channels_last)))
+        x = F.relu(self.stem_norms[0](self.stem[1](x).permute(0, 2, 3, 1)))  # (B, T / 4, 32, C)
+        x = self.stem_norms[1](self.stem[2](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))  # (B, T / 8, 16, C)
+        maps = []
+        for i, blocks in enumerate(self.levels):  # type: ignore[arg-type]
+            x = self.merges[i - 1](x) if i else x
+            for block in blocks:  # type: ignore[attr-defined]
+                x = block(x)
+            maps.append(self.norms[i](x))
+        tiles = maps[1].flatten(1, 2)[:, : columns * PATCH_BANDS]  # (B, P, E)
+        return SoundFeatures(tiles, maps[2], tuple(maps))

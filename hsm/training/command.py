@@ -20,7 +20,7 @@ from hsm.errors import HSMError
 from hsm.model import build_modules
 from hsm.separator import build_baselines
 from hsm.text import load_text_encoder
-from hsm.training import bank, pretrained, stages  # noqa: F401
+from hsm.training import bank, stages  # noqa: F401
 from hsm.training.data import CaptionStore, ClipStore
 from hsm.training.distributed import process_group, rank, rank_zero_first, world_size
 from hsm.training.mixtures import texts_of
@@ -62,8 +62,8 @@ def provenance(context: StageContext, data: Path, **more: Any) -> dict[str, Any]
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hsm train", description=__doc__)
-    stages_help = "in this order; sound_encoder converts pretrained weights, bank computes features for the t-SNE"
-    parser.add_argument("stage", choices=("sound_encoder", *STAGES, "bank"), help=stages_help)
+    stages_help = "in this order; bank computes features for the t-SNE"
+    parser.add_argument("stage", choices=(*STAGES, "bank"), help=stages_help)
     parser.add_argument("--config", choices=sorted(CONFIGS), default="small")
     parser.add_argument("--data", type=Path, required=True, help="manifest.csv")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded clips and text features")
@@ -77,7 +77,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=1.0, help="times the stage's own step sizes (warm restarts)")
     parser.add_argument("--crop-s", type=float, default=0.0, help="seconds an example; 0 for the stage's own")
     parser.add_argument("--single", action="store_true", help="without H1 and H2: mask: text alone; decoder: clips")
-    parser.add_argument("--teacher", type=Path, help="sound_encoder: aiSFX's file; the installed package's by default")
+    parser.add_argument("--teacher", type=Path, help="sound_encoder: weights of the tagger that it learns from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all")
@@ -109,14 +109,6 @@ def _train(chosen: argparse.Namespace, device: torch.device) -> None:
     def save(name: str, state: dict[str, Tensor], trained: dict[str, Any], text: dict[str, str] | None = None) -> None:
         print(f"wrote {save_weights(chosen.weights, name, state, config.to_dict(), trained, LICENCE, text)}")
 
-    if chosen.stage == "sound_encoder":  # needs no sound
-        state = pretrained.read_checkpoint(chosen.teacher or pretrained.aisfx_checkpoint(), config.sound_encoder)
-        save(
-            "sound_encoder",
-            state,
-            {"stage": "sound_encoder", "source": pretrained.SOURCE, "licence": pretrained.LICENCE},
-        )
-        return
     with rank_zero_first():
         clips = ClipStore(chosen.data, chosen.cache)
         texts, encoder = texts_of(clips.clips), config.text
@@ -129,7 +121,7 @@ def _train(chosen: argparse.Namespace, device: torch.device) -> None:
         weights.load_into(name, modules[name])  # type: ignore[union-attr]
     for module in modules.values():
         module.to(device).eval()
-    options = StageOptions(chosen.batch, chosen.crop_s, chosen.rate, chosen.single)
+    options = StageOptions(chosen.batch, chosen.crop_s, chosen.rate, chosen.single, chosen.teacher)
     context = StageContext(config, clips, captions, device, modules, chosen.seed, options)
     stage = STAGES[chosen.stage](context) if chosen.stage in STAGES else None
     missing = [name for name in (stage.needs if stage else bank.NEEDS) if name not in files]

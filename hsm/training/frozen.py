@@ -7,26 +7,25 @@ from torch import Tensor
 
 from hsm.features import log_mel
 from hsm.networks.audiomae import AudioMAE
-from hsm.networks.mask_decoder import Guidance
 from hsm.networks.q_audio import QAudio
 from hsm.networks.separators import GlobalSeparator, LocalSeparator, TextCondition
-from hsm.networks.sound_encoder import SoundEncoder
+from hsm.networks.sound_encoder import SoundEncoder, SoundFeatures
 from hsm.text import TextFeatures
 from hsm.training.stage import Stage
 
 
 class FrozenLocal:
-    """Sound encoder and AudioMAE: S of waves."""
+    """Sound encoder and AudioMAE."""
 
     def __init__(self, stage: Stage) -> None:
         self.sound_encoder = stage.freeze("sound_encoder", SoundEncoder)
         self.audiomae = stage.freeze("audiomae", AudioMAE)
 
-    def __call__(self, waves: Tensor, cells: Tensor | None = None) -> Tensor:
+    @torch.no_grad()
+    def __call__(self, waves: Tensor, sound: SoundFeatures | None = None) -> Tensor:
         """S (B, P, D) of (B, S); the sound encoder's features are computed where not given."""
-        cells = self.sound_encoder(waves) if cells is None else cells
-        out: Tensor = self.audiomae(log_mel(waves), cells)
-        return out
+        mel = log_mel(waves)
+        return self.audiomae(mel, (sound or self.sound_encoder(mel)).tiles).float()
 
 
 class FrozenSeparators:
@@ -40,18 +39,18 @@ class FrozenSeparators:
         self.words = stage.context.captions.task.to(stage.device)  # (2, W)
 
     @torch.no_grad()
-    def guidance(self, mixture: Tensor, cells: Tensor, features: TextFeatures, row: Tensor, task: Tensor) -> Guidance:
-        """Ĝ (Q, D) and Ŝ (Q, P, D) of queries.
+    def __call__(
+        self, local: Tensor, whole: Tensor, features: TextFeatures, task: Tensor, first_column: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Ĝ (Q, D) and Ŝ (Q, P, D) of Q queries.
 
         Args:
-            mixture: (B, S).
-            cells: (B, cells in time, 12, E) of the sound encoder.
-            features: of Q descriptions.
-            row: (Q,) which mixture each query asks.
+            local: S_mix (Q, P, D).
+            whole: G_mix (Q, D).
+            features: of the descriptions.
             task: (Q,) 0 extract, 1 remove.
+            first_column: as in `LocalSeparator.forward`.
         """
-        local = self.local(mixture, cells)  # (B, P, D)
-        whole = self.q_audio.audio(local)  # (B, D)
         text = TextCondition(self.q_audio.text(features), features.mask, self.words[task])  # (Q, L, D)
-        predicted = self.h1(whole[row], text)  # (Q, D)
-        return Guidance(predicted, self.h2(local[row], predicted, text).local)
+        predicted = self.h1(whole, text).float()  # (Q, D)
+        return predicted, self.h2(local, predicted, text, first_column).local.float()

@@ -50,17 +50,6 @@ def global_loss(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - cosine + F.l1_loss(predicted, truth), cosine
 
 
-def attention_loss(attention: Tensor, activity: Tensor) -> Tensor:
-    """KL divergence of the heads' mean attention (B, heads, P) from the target's activity (B, P).
-
-    Departure: the paper trains this attention through Ŝ alone, but nothing reads what the last layer
-    writes into the global token, so its attention would stay as it came; this trains it to say where
-    the target is.
-    """
-    mean = attention.mean(1).clamp_min(1e-9)  # (B, P)
-    return (activity * (activity.clamp_min(1e-9).log() - mean.log())).sum(1).mean()
-
-
 @cache
 def _mel_filters() -> Tensor:
     """(F, M) triangles of unit height over the bins of the codec's STFT."""

@@ -6,7 +6,7 @@ import csv
 import math
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,6 +93,12 @@ class Batches(Dataset[Any]):
         return self.draw(np.random.default_rng([*self.seed, number]))
 
 
+def _mean(values: list[float]) -> float:
+    """Over those that are numbers: a measure that a batch does not have is none."""
+    found = [value for value in values if not math.isnan(value)]
+    return sum(found) / len(found) if found else math.nan
+
+
 class Trainer:
     """A stage under a budget in a folder; of several ranks the first alone writes.
 
@@ -166,15 +172,16 @@ class Trainer:
             for _ in range(self.stage.prefill):
                 self.stage.prepare(next(batches))
         saved = reported = evaluated = time.monotonic()
-        sums: Counter[str] = Counter()
-        count = 0
+        told: dict[str, list[float]] = defaultdict(list)
         with self._log() as log:
             while self.fraction < 1.0:
-                sums.update(self._step(next(batches)))
-                count, clock, done = count + 1, self._clock, self.fraction >= 1.0
+                for name, value in self._step(next(batches)).items():
+                    told[name].append(value)
+                clock, done = self._clock, self.fraction >= 1.0
                 if clock - reported >= self.budget.report_s or done:
-                    log("metrics", {name: value / count for name, value in sums.items()})
-                    sums, count, reported = Counter(), 0, clock
+                    log("metrics", {name: _mean(values) for name, values in told.items()})
+                    told.clear()
+                    reported = clock
                 if clock - evaluated >= self.budget.evaluate_s or done:
                     with self.ema.applied(), torch.no_grad():
                         log("evaluation", self.stage.evaluate())

@@ -7,17 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from hsm.config import TINY
-from hsm.features import CELL_BANDS, MEL_BANDS, PATCH_BANDS
-from hsm.networks.audiomae import AudioMAE, positions, to_patches
+from hsm.features import MEL_BANDS, PATCH_BANDS
+from hsm.networks.audiomae import AudioMAE, MaskedPatches, PatchDecoder, positions, to_patches
 
 E = 16
-CELLS = torch.randn(2, 6, CELL_BANDS, E, generator=torch.Generator().manual_seed(1))
+TILES = torch.randn(2, 512, E, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
 def network() -> AudioMAE:
     torch.manual_seed(0)
     return AudioMAE(TINY.audiomae, E).eval()
+
+
+@pytest.fixture
+def decoder() -> PatchDecoder:
+    torch.manual_seed(1)
+    return PatchDecoder(TINY.audiomae).eval()
 
 
 def order(seed: int = 3) -> torch.Tensor:
@@ -53,30 +59,35 @@ def test_positions_are_all_different_and_split_into_time_and_frequency() -> None
 
 @pytest.mark.parametrize(("frames", "patches"), [(1_024, 512), (16, 8), (48, 24)])
 def test_features_have_one_row_a_patch(network: AudioMAE, frames: int, patches: int) -> None:
-    assert network(torch.randn(2, frames, MEL_BANDS), CELLS).shape == (2, patches, TINY.audiomae.width)
+    mel = torch.randn(2, frames, MEL_BANDS)
+    assert network(mel, TILES[:, :patches]).shape == (2, patches, TINY.audiomae.width)
 
 
 def test_the_order_of_the_patches_matters(network: AudioMAE) -> None:
-    mel = torch.randn(1, 64, MEL_BANDS)
-    swapped = torch.cat([mel[:, 32:], mel[:, :32]], 1)
-    turned_back = network(swapped, CELLS[:1]).unflatten(1, (4, 8)).roll(2, 1).flatten(1, 2)
-    assert not torch.allclose(network(mel, CELLS[:1]), turned_back, atol=1e-3)
+    mel, tiles = torch.randn(1, 64, MEL_BANDS), TILES[:1, :32]
+    swapped = torch.cat([mel[:, 32:], mel[:, :32]], 1), torch.cat([tiles[:, 16:], tiles[:, :16]], 1)
+    turned_back = network(*swapped).unflatten(1, (4, 8)).roll(2, 1).flatten(1, 2)
+    assert not torch.allclose(network(mel, tiles), turned_back, atol=1e-3)
 
 
-def test_what_the_sound_encoder_hears_matters_where_it_is_visible(network: AudioMAE) -> None:
-    mel = torch.randn(2, 64, MEL_BANDS)
-    assert not torch.allclose(network(mel, CELLS), network(mel, CELLS.flip(1)), atol=1e-3)
-    cells = CELLS.clone().requires_grad_()
-    network.masked(mel, cells, 0.05, order()).visible.square().sum().backward()
-    assert cells.grad is not None
-    reached = cells.grad.abs().sum(-1) > 0  # (B, cells in time, 12)
-    assert 2 <= int(reached[0].sum()) <= 8, "two patches lie between at most four cells each"
+def masked(network: AudioMAE, decoder: PatchDecoder, mel: Tensor, keep: float, seed: int = 3) -> MaskedPatches:
+    return decoder(network, mel, TILES[:, :32], keep, order(seed))
+
+
+def test_the_sound_encoder_tells_of_visible_patches_alone(network: AudioMAE, decoder: PatchDecoder) -> None:
+    mel, tiles = torch.randn(2, 64, MEL_BANDS), TILES[:, :32].clone().requires_grad_()
+    assert not torch.allclose(network(mel, TILES[:, :32]), network(mel, TILES[:, :32].flip(1)), atol=1e-3)
+    decoder(network, mel, tiles, 0.25, order()).visible.square().sum().backward()
+    assert tiles.grad is not None
+    reached = tiles.grad.abs().sum(-1) > 0  # (B, P)
+    assert reached.sum(1).tolist() == [8, 8]
+    assert reached.gather(1, order()[:, :8]).all()
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5])
-def test_the_encoder_does_not_see_hidden_patches(network: AudioMAE, keep: float) -> None:
+def test_the_encoder_does_not_see_hidden_patches(network: AudioMAE, decoder: PatchDecoder, keep: float) -> None:
     mel = torch.randn(2, 64, MEL_BANDS, requires_grad=True)
-    visible = network.masked(mel, CELLS, keep, order()).visible
+    visible = masked(network, decoder, mel, keep).visible
     kept = round(keep * 32)
     assert visible.shape == (2, kept, TINY.audiomae.width)
     visible.square().sum().backward()
@@ -87,17 +98,17 @@ def test_the_encoder_does_not_see_hidden_patches(network: AudioMAE, keep: float)
     changed = to_patches(mel.detach()) + noise
     squares = changed.reshape(2, 4, 8, 16, 16).transpose(2, 3).reshape(2, 64, MEL_BANDS)
     assert torch.allclose(to_patches(squares), changed)
-    assert torch.equal(network.masked(squares, CELLS, keep, order()).visible, visible)
+    assert torch.equal(masked(network, decoder, squares, keep).visible, visible)
 
 
-def test_the_loss_looks_at_hidden_patches_alone(network: AudioMAE) -> None:
+def test_the_loss_looks_at_hidden_patches_alone(network: AudioMAE, decoder: PatchDecoder) -> None:
     mel = torch.randn(2, 64, MEL_BANDS, requires_grad=True)
-    network.masked(mel, CELLS, 0.25, order()).visible.square().sum().backward()
+    masked(network, decoder, mel, 0.25).visible.square().sum().backward()
     seen = touched(mel)
     mel.grad = None
-    for parameter in network.decoder_out.parameters():
+    for parameter in decoder.out.parameters():
         nn.init.zeros_(parameter)  # the guess is zero whatever is seen: what is left is the truth
-    loss = network.masked(mel, CELLS, 0.25, order()).loss
+    loss = masked(network, decoder, mel, 0.25).loss
     loss.backward()
     assert torch.equal(touched(mel), ~seen)
     patches = to_patches(mel.detach())
@@ -105,9 +116,8 @@ def test_the_loss_looks_at_hidden_patches_alone(network: AudioMAE) -> None:
     assert torch.allclose(loss, wanted[~seen].mean(), rtol=1e-4)
 
 
-def test_the_order_decides_what_is_hidden(network: AudioMAE) -> None:
+def test_the_order_decides_what_is_hidden(network: AudioMAE, decoder: PatchDecoder) -> None:
     mel = torch.randn(2, 64, MEL_BANDS)
-    one, two = (network.masked(mel, CELLS, 0.4, order()) for _ in range(2))
+    one, two = (masked(network, decoder, mel, 0.4) for _ in range(2))
     assert torch.equal(one.visible, two.visible)
-    other = network.masked(mel, CELLS, 0.4, order(4))
-    assert not torch.equal(one.visible, other.visible)
+    assert not torch.equal(one.visible, masked(network, decoder, mel, 0.4, seed=4).visible)

@@ -1,4 +1,4 @@
-"""Two masks that sum to one, and guidance that starts as nothing."""
+"""A mask of the named sound, and guidance that starts as nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from hsm.config import TINY
-from hsm.features import CELL_BANDS, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS
+from hsm.features import COLUMN_SAMPLES, FRAMES_PER_COLUMN, PATCH_BANDS, STFT_BINS, STFT_HOP
 from hsm.networks.mask_decoder import ConvBlock, FiLM, Guidance, MaskDecoder
+from hsm.networks.sound_encoder import SoundFeatures
 
-W, D, E, COLUMNS = 32, 32, 16, 4
+W, D, E, COLUMNS = 32, 32, (8, 16), 4
 T = COLUMNS * FRAMES_PER_COLUMN + 1
-EXTRACT, REMOVE = torch.tensor([0, 0]), torch.tensor([1, 1])
 
 
 def fresh() -> MaskDecoder:
@@ -31,7 +31,7 @@ def trained() -> MaskDecoder:
 
 @pytest.fixture(scope="module")
 def given() -> tuple[Tensor, Tensor, Guidance]:
-    """What was heard of two mixtures, text and guidance."""
+    """Two mixtures' frames, text and guidance."""
     torch.manual_seed(1)
     guidance = Guidance(torch.randn(2, D), torch.randn(2, COLUMNS * PATCH_BANDS, D))
     return torch.randn(2, T, TINY.mask.width), torch.randn(2, W), guidance
@@ -40,83 +40,68 @@ def given() -> tuple[Tensor, Tensor, Guidance]:
 Given = tuple[Tensor, Tensor, Guidance]
 
 
-@pytest.mark.parametrize("task", [EXTRACT, REMOVE])
-def test_guidance_is_nothing_at_first(given: Given, task: Tensor) -> None:
-    heard, text, guidance = given
+def test_guidance_is_nothing_at_first(given: Given) -> None:
+    frames, text, guidance = given
     network = fresh()
-    assert torch.equal(network(heard, text, task, guidance), network(heard, text, task, None))
+    logits = network(frames, text, guidance)
+    assert logits.shape == (2, T, STFT_BINS)
+    assert torch.equal(logits, network(frames, text, None))
 
 
 def test_guidance_can_be_learnt_from_the_first_step(given: Given) -> None:
-    heard, text, guidance = given
+    frames, text, guidance = given
     network = fresh()
     for block in network.modules():
         if isinstance(block, FiLM) and block.linear is not None:
             nn.init.normal_(block.linear.weight, std=0.1)
-    network(heard, text, EXTRACT, guidance).square().sum().backward()
-    for guide in (network.task_in, network.global_in, network.local_in):
+    network(frames, text, guidance).square().sum().backward()
+    for guide in (network.global_in, network.local_in):
         assert guide.weight.grad is not None
         assert guide.weight.grad.abs().sum() > 0
 
 
 def test_once_learnt_every_part_of_the_guidance_matters(given: Given) -> None:
-    heard, text, guidance = given
+    frames, text, guidance = given
     network = trained()
-    usual = network(heard, text, EXTRACT, guidance)
+    usual = network(frames, text, guidance)
     others = (
-        network(heard, text, EXTRACT, None),
-        network(heard, text, EXTRACT, guidance._replace(global_target=guidance.global_target + 1)),
-        network(heard, text, EXTRACT, guidance._replace(local_target=guidance.local_target + 1)),
-        -network(heard, text, REMOVE, guidance),
-        network(heard, text + 1, EXTRACT, guidance),
-        network(heard + 1, text, EXTRACT, guidance),
+        network(frames, text, None),
+        network(frames, text, guidance._replace(global_target=guidance.global_target + 1)),
+        network(frames, text, guidance._replace(local_change=guidance.local_change + 1)),
+        network(frames, text + 1, guidance),
+        network(frames + 1, text, guidance),
     )
     for other in others:
         assert not torch.allclose(usual, other, atol=1e-3)
 
 
-def test_the_two_masks_sum_to_one_in_every_bin(given: Given) -> None:
-    heard, text, guidance = given
-    logits = trained()(10 * heard, text, REMOVE, guidance)
-    assert logits.shape == (2, T, STFT_BINS)
-    assert torch.allclose(logits.sigmoid() + (-logits).sigmoid(), torch.ones_like(logits))
+def test_zero_guidance_is_no_guidance(given: Given) -> None:
+    frames, text, guidance = given
+    nothing = Guidance(torch.zeros_like(guidance.global_target), torch.zeros_like(guidance.local_change))
+    assert torch.allclose(trained()(frames, text, nothing), trained()(frames, text, None), atol=1e-6)
 
 
-def test_without_guidance_extracting_and_removing_are_mirror_images(given: Given) -> None:
-    heard, text, _ = given
-    network = trained()
-    kept, removed = (network(heard, text, task, None) for task in (EXTRACT, REMOVE))
-    assert torch.equal(kept, -removed)
-    assert kept.abs().max() > 0.01
-
-
-def test_each_example_of_a_batch_has_its_own_task(given: Given) -> None:
-    heard, text, guidance = given
-    network = trained()
-    mixed = network(heard, text, torch.tensor([0, 1]), guidance)
-    assert torch.allclose(mixed[0], network(heard, text, EXTRACT, guidance)[0], atol=1e-5)
-    assert torch.allclose(mixed[1], network(heard, text, REMOVE, guidance)[1], atol=1e-5)
-
-
-def test_a_column_guides_its_five_frames_and_the_last_goes_on() -> None:
+def test_columns_reach_the_frames_at_their_own_times() -> None:
     columns = torch.arange(COLUMNS).float().reshape(1, -1, 1).expand(1, -1, 8)
-    frames = MaskDecoder._to_frames(columns, T)
+    frames = MaskDecoder._to_frames(columns, T, COLUMN_SAMPLES)
     assert frames.shape == (1, T, 8)
     for frame in range(T):
-        assert torch.equal(frames[0, frame], torch.full((8,), float(min(frame // FRAMES_PER_COLUMN, COLUMNS - 1))))
-    assert torch.equal(MaskDecoder._to_frames(columns, 7), frames[:, :7])
+        place = (frame * STFT_HOP) / COLUMN_SAMPLES - 0.5  # counted from the middle of the first column
+        assert float(frames[0, frame, 0]) == pytest.approx(min(max(place, 0), COLUMNS - 1), abs=1e-5)
 
 
-def test_hearing_depends_on_the_spectrum_and_on_the_sound_encoder() -> None:
+def test_encoding_depends_on_the_spectrum_and_on_the_sound_encoder() -> None:
     network = trained()
     torch.manual_seed(2)
-    magnitude, cells = torch.rand(2, T, STFT_BINS), torch.randn(2, 4, CELL_BANDS, E)
-    heard = network.encode(magnitude, cells)
-    assert heard.shape == (2, T, TINY.mask.width)
-    assert not torch.allclose(heard, network.encode(2 * magnitude, cells), atol=1e-3)
-    assert not torch.allclose(heard, network.encode(magnitude, cells.flip(2)), atol=1e-3), "which band matters"
-    alone = network.encode(magnitude[:1], cells[:1])
-    assert torch.allclose(heard[:1], alone, atol=1e-5), "mixtures of a batch do not hear each other"
+    magnitude = torch.rand(2, T, STFT_BINS)
+    sound = SoundFeatures(torch.randn(2, COLUMNS * PATCH_BANDS, E[0]), torch.randn(2, 2, PATCH_BANDS // 2, E[1]))
+    frames = network.encode(magnitude, sound)
+    assert frames.shape == (2, T, TINY.mask.width)
+    assert not torch.allclose(frames, network.encode(2 * magnitude, sound), atol=1e-3)
+    for other in (sound._replace(tiles=sound.tiles.flip(1)), sound._replace(wide=sound.wide.flip(2))):
+        assert not torch.allclose(frames, network.encode(magnitude, other), atol=1e-3), "which band matters"
+    alone = network.encode(magnitude[:1], SoundFeatures(sound.tiles[:1], sound.wide[:1]))
+    assert torch.allclose(frames[:1], alone, atol=1e-5), "mixtures of a batch do not hear each other"
 
 
 def test_film_is_the_identity_at_first_and_scales_and_shifts_by_its_condition() -> None:

@@ -85,11 +85,23 @@ def test_examples_of_a_batch_do_not_see_each_other(answer: Answer) -> None:
         assert not torch.allclose(one[1], two[1], atol=1e-4)
 
 
-def test_untrained_separators_answer_with_the_mixture() -> None:
+def test_untrained_separators_answer_with_the_mixture_where_its_share_is_all() -> None:
     torch.manual_seed(5)
     whole, local, text = torch.randn(2, D), torch.randn(2, P, D), condition()
     assert torch.equal(GlobalSeparator(TINY.global_separator, D, W)(whole, text), whole)
-    assert torch.equal(LocalSeparator(TINY.local_separator, D, W)(local, whole, text).local, local)
+    h2 = LocalSeparator(TINY.local_separator, D, W)
+    nn.init.constant_(h2.share_bias, 50.0)
+    assert torch.allclose(h2(local, whole, text).local, local, atol=1e-6)
+    nn.init.constant_(h2.share_bias, -50.0)
+    assert torch.allclose(h2(local, whole, text).local, h2.nothing.expand_as(local), atol=1e-6), "and nothing passes"
+
+
+def test_the_shares_are_what_the_last_layer_attends_to(h2: LocalSeparator) -> None:
+    torch.manual_seed(6)
+    found = h2(torch.randn(2, P, D), torch.randn(2, D), condition())
+    attended = found.attention.log().mean(1)  # (B, P), of all heads
+    attended, share = (x - x.mean(1, keepdim=True) for x in (attended, found.share))
+    assert torch.allclose(share, h2.share_scale * attended, atol=1e-4)
 
 
 def test_h2_listens_to_the_global_feature(h2: LocalSeparator) -> None:

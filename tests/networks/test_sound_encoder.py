@@ -1,93 +1,73 @@
-"""The pretrained sound encoder's shapes, and its cells laid onto frames and patches."""
+"""The sound encoder's features stand on the patch grid, and its tagger names what a window holds."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from torch import Tensor
 
-from hsm.config import SMALL, TINY
-from hsm.features import (
-    CELL_BANDS,
-    CELL_SAMPLES,
-    COLUMN_SAMPLES,
-    PATCH_BANDS,
-    RATE_HZ,
-    SFX_BANDS,
-    SFX_HOP,
-    STFT_HOP,
-    WINDOW_SAMPLES,
-    hz_to_mel,
-    sfx_mel,
-)
-from hsm.networks import sound_encoder
-from hsm.networks.sound_encoder import SoundEncoder, cells_at_frames, cells_at_patches
+from hsm.config import TINY
+from hsm.features import MEL_BANDS, PATCH, PATCH_BANDS
+from hsm.networks.sound_encoder import SILENT_MEL, SoundEncoder
+from hsm.networks.tagger import Tagger
+
+E, WIDE_E = TINY.sound_encoder.widths[1:]
 
 
-def tone(frequency_hz: float, samples: int = 2 * RATE_HZ) -> torch.Tensor:
-    return 0.07 * torch.sin(2 * math.pi * frequency_hz * torch.arange(samples) / RATE_HZ)[None]
-
-
-def test_a_tone_stands_in_its_band_and_nothing_above_8_khz() -> None:
-    for frequency_hz in (200.0, 1_000.0, 6_000.0):
-        mel = sfx_mel(tone(frequency_hz))[0]
-        assert mel.shape[1] == SFX_BANDS
-        loudest = int(mel.mean(0).argmax())
-        assert abs(loudest + 1 - hz_to_mel(frequency_hz) / hz_to_mel(22_050) * (SFX_BANDS + 1)) < 1
-        assert mel[:, math.ceil(hz_to_mel(8_000) / hz_to_mel(22_050) * 97) :].abs().max() == 0
-
-
-def test_silence_is_zero_and_louder_is_more() -> None:
-    assert sfx_mel(torch.zeros(1, 8_000)).abs().max() == 0
-    assert sfx_mel(2 * tone(500)).max() > sfx_mel(tone(500)).max()
-
-
-@pytest.mark.parametrize("samples", [160, COLUMN_SAMPLES, COLUMN_SAMPLES + 640, 2 * COLUMN_SAMPLES, WINDOW_SAMPLES])
-def test_cells_cover_the_sound(samples: int) -> None:
-    encoder = SoundEncoder(TINY.sound_encoder)
-    cells = encoder(torch.randn(2, samples) * 0.05)
-    assert cells.shape == (2, max(1, samples // CELL_SAMPLES), CELL_BANDS, TINY.sound_encoder.width)
-    assert (cells >= 0).all()
-    assert not any(p.requires_grad for p in encoder.parameters()), "its knowledge is kept"
-
-
-@pytest.mark.parametrize("frames", [16, 33, 64, 65])
-def test_blocks_worked_off_in_stripes_are_the_whole_ones(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def encoder() -> SoundEncoder:
     torch.manual_seed(0)
-    encoder = SoundEncoder(TINY.sound_encoder)
-    wave = torch.randn(2, (frames - 1) * SFX_HOP) * 0.05
-    whole = encoder(wave)
-    monkeypatch.setattr(sound_encoder, "STRIPE_FRAMES", 16)
-    assert torch.allclose(encoder(wave), whole, atol=1e-6)
+    return SoundEncoder(TINY.sound_encoder).eval()
 
 
-def test_the_full_size_is_that_of_the_pretrained_network() -> None:
-    with torch.device("meta"):
-        encoder = SoundEncoder(SMALL.sound_encoder)
-    convolutions = sum(p.numel() for n, p in encoder.named_parameters() if n.endswith("weight"))
-    assert convolutions == 9 * (64 + 64**2 + 64 * 128 + 128**2 + 128 * 256 + 256**2 + 256 * 512 + 512**2)
+def mel(columns: int, batch: int = 1) -> Tensor:
+    return torch.randn(batch, columns * PATCH, MEL_BANDS, generator=torch.Generator().manual_seed(columns))
 
 
-def test_cells_reach_the_frames_at_their_own_times() -> None:
-    ramp = torch.arange(20.0).reshape(1, 20, 1)
-    frames = cells_at_frames(ramp, 100)[0, :, 0]
-    assert frames.shape == (100,)
-    inside = torch.arange(4, 100)  # before the first cell's middle, its value is held
-    wanted = (inside * STFT_HOP - 3.5 * 372) / CELL_SAMPLES
-    torch.testing.assert_close(frames[inside], wanted, atol=1e-4, rtol=0)
-    assert frames[:2].abs().max() == 0
-    assert torch.equal(cells_at_frames(ramp[:, :1], 5), torch.zeros(1, 5, 1)), "one cell is enough"
+@pytest.mark.parametrize("columns", [1, 2, 5, 64])
+def test_there_is_a_tile_for_every_patch_and_a_wide_one_for_every_four(encoder: SoundEncoder, columns: int) -> None:
+    sound = encoder(mel(columns, 2))
+    assert sound.tiles.shape == (2, columns * PATCH_BANDS, E)
+    assert sound.wide.shape == (2, -(-columns // 2), PATCH_BANDS // 2, WIDE_E)
 
 
-def test_cells_reach_the_patches_of_their_time_and_frequency() -> None:
-    times = torch.arange(55.0).reshape(1, 55, 1, 1).expand(1, 55, CELL_BANDS, 1)
-    bands = torch.arange(12.0).reshape(1, 1, CELL_BANDS, 1).expand(1, 55, CELL_BANDS, 1)
-    patches = cells_at_patches(torch.cat([times, bands], -1), 64)
-    assert patches.shape == (1, 64 * PATCH_BANDS, 2)
-    grid = patches.unflatten(1, (64, PATCH_BANDS))[0]
-    middle_s = (grid[30, 3, 0] * CELL_SAMPLES + 3.5 * 372) / RATE_HZ
-    assert float(middle_s) == pytest.approx(30.5 * COLUMN_SAMPLES / RATE_HZ, abs=1e-3)
-    for band in range(PATCH_BANDS):
-        centre_mel = (float(grid[0, band, 1]) + 0.5) * 8 / 97 * hz_to_mel(22_050)
-        assert centre_mel == pytest.approx((band + 0.5) / PATCH_BANDS * hz_to_mel(8_000), rel=1e-4)
+def test_an_odd_number_of_columns_is_as_if_silence_followed(encoder: SoundEncoder) -> None:
+    odd = mel(3)
+    padded = torch.cat([odd, torch.full((1, PATCH, MEL_BANDS), SILENT_MEL)], 1)
+    assert torch.allclose(encoder(odd).tiles, encoder(padded).tiles[:, : 3 * PATCH_BANDS], atol=1e-6)
+
+
+def test_a_tile_reads_the_patch_that_it_stands_for(encoder: SoundEncoder) -> None:
+    sound = mel(16).requires_grad_()
+    patch = 9 * PATCH_BANDS + 2  # column 9, band 2
+    (encoder(sound).tiles[0, patch] * torch.arange(E)).sum().backward()  # a plain sum is 0 behind a LayerNorm
+    assert sound.grad is not None
+    reached = sound.grad[0].abs()
+    middle = reached[9 * PATCH : 10 * PATCH, 2 * PATCH : 3 * PATCH].mean()
+    assert middle > 3 * reached.mean(), "most of what it tells is of its own place"
+
+
+def test_what_the_whole_window_holds_changes_every_tile(encoder: SoundEncoder) -> None:
+    for block in encoder.levels[1]:  # type: ignore[union-attr]
+        torch.nn.init.normal_(block.context.weight)  # zero at first
+    sound = mel(32)
+    changed = sound.clone()
+    changed[:, -PATCH:] += 3
+    assert not torch.allclose(encoder(sound).tiles[:, 0], encoder(changed).tiles[:, 0], atol=1e-4)
+
+
+def test_examples_of_a_batch_do_not_hear_each_other(encoder: SoundEncoder) -> None:
+    both = mel(4, 2)
+    assert torch.allclose(encoder(both).tiles[:1], encoder(both[:1]).tiles, atol=1e-5)
+
+
+def test_the_tagger_hears_a_sound_wherever_in_the_window_it_is() -> None:
+    torch.manual_seed(0)
+    tagger = Tagger(TINY.tagger, WIDE_E, 32)
+    wide = torch.randn(1, 4, PATCH_BANDS // 2, WIDE_E)
+    labels, names = tagger(wide)
+    assert (labels.shape, names.shape) == ((1, TINY.tagger.labels), (1, TINY.tagger.names))
+    moved = tagger(wide.roll(2, 1))
+    assert torch.allclose(moved[0], labels, atol=1e-6)
+    assert torch.allclose(moved[1], names, atol=1e-6)
+    assert not torch.allclose(tagger(2 * wide)[1], names, atol=1e-3)

@@ -19,27 +19,26 @@ from hsm.training.trainer import CHECKPOINT, EMA, Budget, Trainer, learning_rate
 
 MakeContext = Callable[..., StageContext]
 FALL = {
+    "sound_encoder": 0.5,
     "audiomae": 0.2,
     "q_audio": 0.4,
     "global": 0.04,
     "local": 0.05,
     "joint": 0.05,
     "mask": 1.0,
-    "presence": 0.3,
     "instruction": 0.3,
     "codec": 0.2,
     "decoder": 0.1,
     "audiosep": 0.005,
 }
-ADAMW_ALONE = ("presence", "audiosep")
-POOLED = ("global", "local", "joint", "presence", "decoder")
+ADAMW_ALONE = ("audiosep",)
+POOLED = ("global", "local", "joint", "decoder")
 
 
 @pytest.fixture
 def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools that are all new after a few steps."""
     monkeypatch.setattr("hsm.training.stages.separators.POOL_MIXTURES", 4)
-    monkeypatch.setattr("hsm.training.stages.presence.POOL_MIXTURES", 7)
     monkeypatch.setattr("hsm.training.stages.decoder.POOL_SOUNDS", 8)
 
 
@@ -78,7 +77,7 @@ def test_a_stage_changes_what_it_trains_and_nothing_else(make_context: MakeConte
     Trainer(stage, tmp_path, Budget(steps=3)).train()
     for key, module in stage.context.modules.items():
         assert same(before[key], module.state_dict()) != (key in stage.trains), key
-    assert set(stage.exports) == set(stage.trains) - {"caption_head"}
+    assert set(stage.exports) == set(stage.trains) - {"caption_head", "patch_decoder", "heads", "pooled_head"}
     assert not set(stage.needs) & set(stage.trains) or name == "joint"
 
 
@@ -180,6 +179,19 @@ def test_measures_are_of_the_averaged_weights_and_training_goes_on_from_its_own(
     assert [row["distance_db"] for row in csv.DictReader((tmp_path / "evaluation.csv").open())] == ["1.0", "2.0", "3.0"]
     assert not torch.equal(own[0], own[2])
     assert not torch.equal(next(iter(stage.trains["codec"].state_dict().values())), own[2])
+
+
+def test_a_measure_is_the_mean_of_the_batches_that_have_it(make_context: MakeContext, tmp_path: Path) -> None:
+    stage = STAGES["mask"](make_context())
+    train, guided = stage.training_step, iter([1.0, float("nan"), 3.0])
+
+    def training_step(batch: Any) -> dict[str, Tensor]:
+        return {"loss": train(batch)["loss"], "guided_db": torch.tensor(next(guided))}
+
+    stage.training_step = training_step  # type: ignore[method-assign]
+    Trainer(stage, tmp_path, Budget(steps=3, report_s=1e9)).train()
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").open())
+    assert float(row["guided_db"]) == 2.0
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_twentieth() -> None:

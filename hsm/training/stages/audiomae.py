@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hsm.features import COLUMN_SAMPLES, PATCH_BANDS, log_mel
-from hsm.networks.audiomae import AudioMAE
+from hsm.networks.audiomae import AudioMAE, PatchDecoder
 from hsm.networks.sound_encoder import SoundEncoder
 from hsm.precision import mixed_precision
 from hsm.training.distributed import gather
@@ -46,7 +46,8 @@ class AudioMAEStage(Stage):
         self.encoder = self.train("audiomae", AudioMAE)
         torch.manual_seed(context.seed)
         self.caption_head = nn.Linear(context.config.audiomae.width, context.config.text.width).to(self.device)
-        self.trains["caption_head"] = self.caption_head
+        self.patch_decoder = PatchDecoder(context.config.audiomae).to(self.device)
+        self.trains |= {"caption_head": self.caption_head, "patch_decoder": self.patch_decoder}
         self.mixer = Mixer(context.clips, "train", self.mixing)
 
     def draw(self, rng: np.random.Generator) -> MixtureBatch:
@@ -60,9 +61,10 @@ class AudioMAEStage(Stage):
         columns = waves.shape[-1] // COLUMN_SAMPLES
         order = torch.rand(len(waves), columns * PATCH_BANDS).argsort(1).to(self.device)  # (B, P)
         with mixed_precision(self.device):
-            cells = self.sound_encoder(waves)  # (B, cells in time, 12, E)
-            first = draw_first_column(columns)
-            pretraining = self.encoder.masked(log_mel(waves), cells, VISIBLE_SHARE, order, first)
+            mel, first = log_mel(waves), draw_first_column(columns)
+            with torch.no_grad():
+                tiles = self.sound_encoder(mel).tiles  # (B, P, E)
+            pretraining = self.patch_decoder(self.encoder, mel, tiles, VISIBLE_SHARE, order, first)
             pooled = self.caption_head(pretraining.visible.mean(1))
         similarity = gather(F.normalize(pooled.float(), dim=-1)) @ gather(sentence).t() / 0.07  # of all ranks
         kinds = gather(class_numbers(batch.classes).to(self.device))

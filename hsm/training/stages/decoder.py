@@ -110,7 +110,8 @@ class DecoderStage(Stage):
         features = captions.features(captions.rows(batch.texts))[0].to(self.device)
         mixture, task = batch.mixture.to(self.device), batch.task.to(self.device)
         row = torch.arange(len(mixture), device=self.device).repeat_interleave(2)
-        return self.separators.guidance(mixture, self.local.sound_encoder(mixture), features, row, task).local_target
+        local = self.local(mixture)  # (B / 2, P, D)
+        return self.separators(local[row], self.separators.q_audio.audio(local)[row], features, task)[1]
 
     def training_step(self, batch: Sounds) -> dict[str, Tensor]:
         """See `Stage.training_step`."""

@@ -14,22 +14,29 @@ from hsm.networks.q_audio import QAudio
 from hsm.networks.separators import GlobalSeparator, LocalSeparator, TextCondition
 from hsm.precision import mixed_precision
 from hsm.training.frozen import FrozenLocal
-from hsm.training.losses import attention_loss, global_loss
+from hsm.training.losses import global_loss
 from hsm.training.mixtures import Mixer, MixingSettings, MixtureBatch, draw_first_column
 from hsm.training.pool import Pool
 from hsm.training.stage import Stage, StageContext, register
 
 P_GT = 0.1  # Paper: Sec. IV-C
 GLOBAL_WEIGHT, LOCAL_WEIGHT = 0.1, 1.0
-ATTENTION_WEIGHT = 0.05
+SHARE_WEIGHT = 0.5
+REMOVAL_SHARE = 0.3  # of the removals, that teach H2 what they leave; the mask decoder asks for the named sound
 POOL_MIXTURES, USES = 192, 6  # mixtures in the pool, steps that ask each on average
 
 
-def patch_activity(target: Tensor, other: Tensor) -> Tensor:
-    """Where the target is to be found, from log-mels (B, T, M) of target and rest: (B, P), sums to 1."""
-    loud, rest = (to_patches(mel_amplitude(mel)).mean(-1) for mel in (target, other))  # (B, P)
-    activity = loud * loud / (loud + rest + 1e-6) + 1e-8
-    return activity / activity.sum(1, keepdim=True)
+def patch_shares(target: Tensor, rest: Tensor) -> Tensor:
+    """The target's share of each patch's energy, from log-mels (B, T, M) of target and rest: (B, P) in [0, 1]."""
+    loud, other = (to_patches(mel_amplitude(mel)).mean(-1).square() for mel in (target, rest))  # (B, P)
+    return loud / (loud + other + 1e-9)
+
+
+def share_loss(scores: Tensor, shares: Tensor, level: Tensor) -> Tensor:
+    """Cross-entropy of H2's shares (B, P) above its least possible; patches count by the root of their level (B, P)."""
+    weight = level.sqrt() / level.sqrt().mean(1, keepdim=True).clamp_min(1e-6)
+    least = F.binary_cross_entropy(shares, shares, reduction="none")
+    return (weight * (F.binary_cross_entropy_with_logits(scores, shares, reduction="none") - least)).mean()
 
 
 class SeparatorStage(Stage):
@@ -59,25 +66,27 @@ class SeparatorStage(Stage):
 
     @torch.no_grad()
     def prepare(self, batch: MixtureBatch) -> None:
-        """Compute their features: S and G of mixture and sources, where each source is, and its caption's number."""
+        """Compute their features: S and G of mixture and sources, shares and level of patches, captions' numbers."""
         waves = torch.cat([batch.mixture[:, None], batch.sources], 1).to(self.device)  # (N, 3, S)
         with mixed_precision(self.device):
             local = self.local(waves.flatten(0, 1))  # (3 N, P, D)
             whole = self.q_audio.audio(local)  # (3 N, D)
-        mels = log_mel(waves[:, 1:])  # (N, 2, T, M)
-        activity = patch_activity(mels.flatten(0, 1), mels.flip(1).flatten(0, 1))  # (2 N, P)
+        mels = log_mel(waves)  # (N, 3, T, M)
+        shares = patch_shares(mels[:, 1:].flatten(0, 1), mels[:, 1:].flip(1).flatten(0, 1))  # (2 N, P)
+        level = to_patches(mel_amplitude(mels[:, 0])).mean(-1)  # (N, P)
         rows = self.context.captions.rows(batch.queries[1])
         self.pool.add(
             rearrange(local.half(), "(n k) p d -> n k p d", k=3),
             rearrange(whole.half(), "(n k) d -> n k d", k=3),
-            rearrange(activity, "(n k) p -> n k p", k=2),
+            rearrange(shares, "(n k) p -> n k p", k=2),
+            level,
             rearrange(rows, "(n k) -> n k", k=2),
         )
 
     def training_step(self, batch: MixtureBatch) -> dict[str, Tensor]:
         """See `Stage.training_step`."""
         self.prepare(batch)
-        local, whole, activity, rows = self.pool.draw(self.pairs)
+        local, whole, shares, level, rows = self.pool.draw(self.pairs)
         local_mixture, local_target = local[:, 0].repeat_interleave(2, 0).float(), local[:, 1:].flatten(0, 1).float()
         global_mixture, global_target = whole[:, 0].repeat_interleave(2, 0).float(), whole[:, 1:].flatten(0, 1).float()
         task = torch.randint(0, 2, (len(local_target),))
@@ -99,11 +108,14 @@ class SeparatorStage(Stage):
                 condition = torch.where(true, global_target, predicted)
             if self.h2 is not None:
                 first = draw_first_column(local_mixture.shape[1] // PATCH_BANDS)
-                found = self.h2(local_mixture, condition, text, first)
-                out["l1"] = F.l1_loss(found.local.float(), local_target)
-                out["l1_mixture"] = F.l1_loss(local_mixture, local_target)
-                out["attention"] = attention_loss(found.attention, activity.flatten(0, 1))
-                loss = loss + LOCAL_WEIGHT * out["l1"] + ATTENTION_WEIGHT * out["attention"]
+                taught = ((task == 0) | (torch.rand(len(task)) < REMOVAL_SHARE)).nonzero()[:, 0].to(self.device)
+                words = TextCondition(*(part[taught] for part in text))
+                found = self.h2(local_mixture[taught], condition[taught], words, first)
+                out["l1"] = F.l1_loss(found.local.float(), local_target[taught])
+                out["l1_mixture"] = F.l1_loss(local_mixture[taught], local_target[taught])
+                level = level.repeat_interleave(2, 0)[taught]
+                out["share"] = share_loss(found.share.float(), shares.flatten(0, 1)[taught], level)
+                loss = loss + LOCAL_WEIGHT * out["l1"] + SHARE_WEIGHT * out["share"]
         return {"loss": loss, **out}
 
 
