@@ -101,8 +101,8 @@ class _Part(NamedTuple):
 
 
 def texts_of(clips: list[Clip]) -> list[str]:
-    """All that mixtures of these clips may be asked for."""
-    texts = {text for clip in [*clips, *NOISES] for text in captions(clip)}
+    """All that mixtures of these clips may be asked for, and the clips' class names."""
+    texts = {text for clip in [*clips, *NOISES] for text in (*captions(clip), *clip.classes)}
     return sorted(texts.union(VOICE_OF_SONG, MUSIC_OF_SONG, MUSIC_BELOW_SPEECH))
 
 
