@@ -40,6 +40,8 @@ CANDIDATES = 4
 EXCERPT_FRAMES = 96  # 3 s, on which the candidates are compared
 FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described sound is not there, nothing is asked
 COMPETITOR_WEIGHT = 0.5  # of its log-odds, where both answers together explain the whole mixture
+PEAK_FRAMES = 9  # 0.3 s
+SPEECH, SPEECH_WEIGHT = "speech", 0.8  # of "all but speech" in an answer to "noise", where speech is sure
 UNEXPLAINED = 0.25  # share of the energy in neither answer at which it no longer counts: a third sound is there
 
 Stage = Callable[[str], AbstractContextManager[Any]]
@@ -50,7 +52,7 @@ _MAKERS: dict[str, Callable[[Config], nn.Module]] = {
     "q_audio": lambda c: QAudio(c.q_audio, c.audiomae.width, c.text.width),
     "global_separator": lambda c: GlobalSeparator(c.global_separator, c.audiomae.width, c.text.width),
     "local_separator": lambda c: LocalSeparator(c.local_separator, c.audiomae.width, c.text.width),
-    "mask": lambda c: MaskDecoder(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.widths[1:]),
+    "mask": lambda c: MaskDecoder(c.mask, c.text.width, c.audiomae.width, c.sound_encoder.widths),
     "tagger": lambda c: Tagger(c.tagger, c.sound_encoder.widths[-1], c.text.width),
     "codec": lambda c: Codec(c.codec),
     "decoder": lambda c: AcousticDecoder(c.decoder, c.codec, c.audiomae.width),
@@ -83,6 +85,27 @@ class Query(NamedTuple):
     sentence: Tensor  # (1, W) embedding of the whole description
     named: Tensor  # (N, W) of the description and of each sound in it
     task: Tensor  # (1,) 0 extract, 1 remove
+    negative: Tensor  # (N, W) of other sounds that are there, as the user says; N may be 0
+    noise: bool = False  # whether noise in general is meant: what is not speech, where there is speech
+
+
+class Guide(NamedTuple):
+    """What is known of the named sound besides words.
+
+    Args:
+        global_target: G (1, D) in the place of Ĝ.
+        local_target: (B, P, D) in the place of Ŝ.
+        global_mixture: G (1, D) of a stretch where the sound is heard, in the place of G_mix.
+        wordless: whether the words are left out, so that `global_target` alone asks.
+    """
+
+    global_target: Tensor | None = None
+    local_target: Tensor | None = None
+    global_mixture: Tensor | None = None
+    wordless: bool = False
+
+
+WORDS = Guide()
 
 
 class ModelOutput(NamedTuple):
@@ -92,6 +115,7 @@ class ModelOutput(NamedTuple):
     global_target: Tensor  # Ĝ (B, 2, D) of the target and of the named sound, which for "extract" are one
     local_target: Tensor  # Ŝ (B, P, D) of the named sound, or of the target where it is drawn
     attention: Tensor  # (B, layers, heads, P) of H2, from the named sound's global token
+    present: Tensor  # (B,) log-odds that the named sound is in the window
     competitors: list[str]  # B names of the sounds that were suppressed, "" for none
 
 
@@ -216,16 +240,35 @@ class Model:
         return WindowFeatures(frames, local, global_, energy, tags)
 
     @torch.inference_mode()
-    def encode_query(self, operation: Operation, description: str, sounds: Sequence[str]) -> Query:
-        """T_cap and T_task of a description, and of each sound in it its embedding. Paper: Sec. III-F."""
-        features = self.text.encode([description])
+    def encode_query(
+        self,
+        operation: Operation,
+        wordings: Sequence[str],
+        sounds: Sequence[str] = (),
+        negative: Sequence[str] = (),
+        noise: bool = False,
+    ) -> Query:
+        """T_cap and T_task of a description, and the embeddings that the mask decoder takes. Paper: Sec. III-F.
+
+        Args:
+            operation: what is to be done.
+            wordings: of the description, best first; the mask decoder hears their mean.
+            sounds: single sounds of the description; nothing like them is taken for a competitor.
+            negative: other sounds that are there.
+            noise: see `Query`.
+        """
+        features = self.text.encode([wordings[0]])
         caption = self.run(self.q_audio.text, features)  # (1, L, D)
-        named = features.sentence()  # (1, W)
-        if len(sounds) > 1:
-            named = torch.cat([named, self.text.encode(list(sounds)).sentence()])  # (N, W)
+        sentences = self.sentences([*wordings, *sounds, *negative])
+        named, others = sentences.tensor_split([len(wordings) + len(sounds)])
+        sentence = nn.functional.normalize(named[: len(wordings)].mean(0, keepdim=True), dim=-1)  # (1, W)
         named_text = TextCondition(caption, features.mask, self.text.task("extract"))
         text = named_text._replace(task=self.text.task(operation))
-        return Query(text, named_text, features.sentence(), named, self._task(operation))
+        return Query(text, named_text, sentence, named, self._task(operation), others, noise)
+
+    def sentences(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings (N, W) of texts, unit length."""
+        return self.text.encode(list(texts)).sentence()
 
     def opposite(self, query: Query) -> Query:
         """The same description, asked by the other operation."""
@@ -241,9 +284,8 @@ class Model:
         self,
         mixture: WindowFeatures,
         query: Query,
+        guide: Guide = WORDS,
         previous: Tensor | None = None,
-        global_target: Tensor | None = None,
-        local_target: Tensor | None = None,
         hierarchy: bool = True,
         suppress: bool = True,
         drawn: bool = False,
@@ -257,9 +299,8 @@ class Model:
         Args:
             mixture: their features.
             query: what is asked of all of them.
+            guide: what is known besides words.
             previous: Ĝ (1, 2, D) of the window before the first.
-            global_target: (1, D) to be used for the named sound's Ĝ; predicted where not given.
-            local_target: (B, P, D) to be used for its Ŝ; predicted where not given.
             hierarchy: whether Ĝ and Ŝ guide the mask decoder; else text alone does.
             suppress: whether the strongest other sound is asked for too and held against the named one.
             drawn: whether Ŝ shall be the target's, to be drawn anew, rather than the named sound's.
@@ -268,34 +309,54 @@ class Model:
         size = len(mixture.local)
         text, named = query.text.expand(size), query.named_text.expand(size)
         with stage("global separation"):  # H1, Sec. III-C
-            both = [self.run(self.h1, mixture.global_, one) for one in (text, named)[: 1 + int(query.task)]]
+            heard = mixture.global_ if guide.global_mixture is None else guide.global_mixture.expand(size, -1)
+            both = [self.run(self.h1, heard, one) for one in (text, named)[: 1 + int(query.task)]]
             whole = smooth(torch.stack([both[0], both[-1]], 1), previous)  # (B, 2, D) of the target, of the named sound
-            if global_target is not None:
-                whole = torch.stack([whole[:, 0], global_target.expand(size, -1)], 1)
+            if guide.global_target is not None:
+                given = guide.global_target.expand(size, -1)
+                whole = torch.stack([whole[:, 0] if int(query.task) else given, given], 1)
         with stage("local separation"), self._autocast():  # H2, Sec. III-D
-            guide, words = (whole[:, 0], text) if drawn else (whole[:, 1], named)
-            found = self._ready(self.h2)(mixture.local, guide, words, every_layer=True)
+            vector, words = (whole[:, 0], text) if drawn else (whole[:, 1], named)
+            words = words.silenced() if guide.wordless else words
+            found = self._ready(self.h2)(mixture.local, vector, words, every_layer=True)
         with stage("render"):  # H3
-            local = found.local.float() if local_target is None else local_target  # (B, P, D)
-            guidance = Guidance(whole[:, 1], local - mixture.local) if hierarchy else None
-            logits = self.run(self.mask_decoder, mixture.frames, query.sentence.expand(size, -1), guidance)  # (B, T, F)
+            local = found.local.float() if guide.local_target is None else guide.local_target  # (B, P, D)
+            change = torch.zeros_like(local) if guide.wordless else local - mixture.local
+            guidance = Guidance(whole[:, 1], change) if hierarchy else None
+            sentence = query.sentence.expand(size, -1) * (not guide.wordless)
+            logits = self.run(self.mask_decoder, mixture.frames, sentence, guidance)  # (B, T, F)
             competitors = [""] * size
-            if suppress:
-                logits, competitors = self._suppress(logits, mixture, query)
-            masks = (logits * (1.0 - 2.0 * query.task)).sigmoid()
-        return ModelOutput(masks, whole, local, found.layers, competitors)
+            if query.noise and SPEECH in self.tagger.names:
+                logits = self._all_but_speech(logits, mixture)
+            if len(query.negative):
+                others = [self._ask(mixture.frames, one.expand(size, -1)) for one in query.negative]
+                logits = self._against(logits, torch.stack(others).amax(0), mixture)
+            elif suppress and not guide.wordless:
+                logits, numbers = suppress_competitor(
+                    self._ask, self.tagger.vocabulary, mixture, query.named, logits
+                )
+                competitors = ["" if number < 0 else self.tagger.names[number] for number in numbers.tolist()]
+            named_mask = logits.sigmoid()
+            present = self.tagger.present(mixture.tags, *shares(named_mask, mixture.energy), sentence[:1])
+            masks = named_mask if query.task == 0 else 1 - named_mask
+        return ModelOutput(masks, whole, local, found.layers, present, competitors)
 
-    def _suppress(self, logits: Tensor, mixture: WindowFeatures, query: Query) -> tuple[Tensor, list[str]]:
-        """Log-odds (B, T, F) of the named sound, less a part of its strongest competitor's; and those ones' names.
+    def _ask(self, frames: Tensor, sentences: Tensor) -> Tensor:
+        """Log-odds (N, T, F) of descriptions (N, W) in frames (N, T, C), text alone."""
+        return self.run(self.mask_decoder, frames, sentences, None)
 
-        Departure: the paper asks once. Of two sounds each tells something about the other.
+    def _against(self, logits: Tensor, other: Tensor, mixture: WindowFeatures) -> Tensor:
+        weight = COMPETITOR_WEIGHT * _explained(logits.sigmoid(), other, mixture.energy)
+        return held_against(logits, other, weight)
+
+    def _all_but_speech(self, logits: Tensor, mixture: WindowFeatures) -> Tensor:
+        """Noise in general is what is not speech, the surer the more speech is heard.
+
+        Departure: "noise" names no sound, so the network cannot know it as it knows speech.
         """
-
-        def ask(frames: Tensor, sentences: Tensor) -> Tensor:
-            return self.run(self.mask_decoder, frames, sentences, None)
-
-        found, numbers = suppress_competitor(ask, self.tagger.vocabulary, mixture, query.named, logits)
-        return found, ["" if number < 0 else self.tagger.names[number] for number in numbers.tolist()]
+        speech = self._ask(mixture.frames, self.sentences([SPEECH]).expand(len(logits), -1))
+        heard = mixture.tags[:, self.tagger.names.index(SPEECH)].sigmoid()  # (B,)
+        return held_against(logits, speech, SPEECH_WEIGHT * heard)
 
     def start_generation(self, seed: int, temperature: float, top_k: int) -> Generation:
         """Before the first window of a sound that is drawn anew; the same seed gives the same sound."""
@@ -364,10 +425,28 @@ def suppress_competitor(
     claims = ((others * rest).square() * energy).sum((2, 3)).masked_fill(tags == -torch.inf, -1)  # (B, K)
     strongest = names.gather(1, claims.argmax(1, keepdim=True))[:, 0]  # (B,)
     other = ask(mixture.frames, vocabulary[strongest])  # (B, T, F)
-    neither = ((1 - mask - other.sigmoid()).clamp_min(0) * mixture.energy).sum((1, 2))  # (B,)
-    weight = COMPETITOR_WEIGHT * clear * (1 - neither / UNEXPLAINED).clamp_min(0) * allowed.any()
-    found = (1 - weight)[:, None, None] * logits - weight[:, None, None] * other
-    return found, torch.where(weight > 0, strongest, -1)
+    weight = COMPETITOR_WEIGHT * clear * allowed.any() * _explained(mask, other, mixture.energy)
+    return held_against(logits, other, weight), torch.where(weight > 0, strongest, -1)
+
+
+def _explained(mask: Tensor, other: Tensor, energy: Tensor) -> Tensor:
+    """(B,): 1 where a mask (B, T, F) and another sound's log-odds explain all energy, 0 where a third sound is left."""
+    neither = ((1 - mask - other.sigmoid()).clamp_min(0) * energy).sum((1, 2))
+    return (1 - neither / UNEXPLAINED).clamp_min(0)
+
+
+def held_against(logits: Tensor, other: Tensor, weight: Tensor) -> Tensor:
+    """Log-odds (B, T, F), less another sound's: `weight` (B,) of both."""
+    weight = weight[:, None, None]
+    return (1 - weight) * logits - weight * other
+
+
+def shares(mask: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of the energy that a mask (B, T, F) gives to a sound: (B,) of all, and of the 0.3 s where it is largest."""
+    by_frame = torch.stack([(mask.square() * energy).sum(2), energy.sum(2)], 1)  # (B, 2, T)
+    near, all_near = nn.functional.avg_pool1d(by_frame, PEAK_FRAMES, 1, PEAK_FRAMES // 2).unbind(1)
+    counted = all_near > 0.05 * all_near.amax(1, keepdim=True)
+    return by_frame[:, 0].sum(1), (near / all_near.clamp_min(1e-12) * counted).amax(1)
 
 
 def _most_doubtful(mask: Tensor, energy: Tensor, length: int) -> Tensor:

@@ -183,6 +183,10 @@ class SeparationOptions:
         temperature: for "codec": 1 draws tokens as often as they are likely, less prefers the likelier,
             0 takes their mean, which is nearer to the target and smoother.
         top_k: for "codec": only so many of the likeliest tokens can be drawn.
+        negative: other sounds that are there, in words, such as "rain"; held against the named one.
+        span_s: (begin, end) in seconds where the named sound is heard.
+        example: a sound to be found, in the place of words: another recording, or a stretch of this one.
+        sensitivity: added to the log-odds of the target's mask, -10 to 10; > 0 keeps more.
     """
 
     renderer: Renderer = "mask"
@@ -193,8 +197,16 @@ class SeparationOptions:
     suppress_competitor: bool = True
     temperature: float = 0.0
     top_k: int = 50
+    negative: str = ""
+    span_s: tuple[float, float] | None = None
+    example: Audio | None = None
+    sensitivity: float = 0.0
 
     def __post_init__(self) -> None:
+        if not -10 <= self.sensitivity <= 10:
+            raise HSMError(f"sensitivity: got {self.sensitivity}; wanted -10 to 10.")
+        if self.span_s is not None and not 0 <= self.span_s[0] < self.span_s[1]:
+            raise HSMError(f"span_s: got {self.span_s}; wanted (begin, end) in seconds, 0 <= begin < end.")
         if not 0 <= self.temperature <= 10:
             raise HSMError(f"temperature: got {self.temperature}; wanted 0 to 10.")
         if self.top_k < 1:
@@ -225,6 +237,7 @@ class Separation:
         text_embedding: (D,) the description in the same space.
         mask: (T, F) in [0, 1], the target's share of each bin of the 16 kHz STFT by the mask decoder, whatever
             the renderer, as attention and features are the hierarchy's; mean over channels that were heard apart.
+        present: 0 to 1, calibrated: whether the named sound is in the recording at all.
         competing_sounds: names of the sounds that were suppressed, from the first window on, each once.
         timings_s: seconds spent in each stage.
     """
@@ -240,6 +253,7 @@ class Separation:
     global_target: np.ndarray
     text_embedding: np.ndarray
     mask: np.ndarray
+    present: float
     competing_sounds: tuple[str, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
 

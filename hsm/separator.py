@@ -42,9 +42,11 @@ from hsm.features import (
     working_gain,
 )
 from hsm.instruction import OfflineParser, Parser, understand
+from hsm.instruction.known import known_as
 from hsm.instruction.language_model import LanguageModelParser, with_language_model
 from hsm.instruction.neural import NeuralParser
-from hsm.model import NETWORKS, Model, Query, WindowFeatures, build_modules
+from hsm.instruction.targets import split_targets
+from hsm.model import NETWORKS, WORDS, Guide, Model, Query, WindowFeatures, build_modules
 from hsm.native_rate import filtered
 from hsm.precision import chosen_device, chosen_precision, widen_at_use
 from hsm.progress import Progress, Stopwatch
@@ -56,6 +58,8 @@ from hsm.windows import OVERLAP_COLUMNS, CrossFade, Window, batched, columns_of,
 
 WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}  # on a CPU four of them gain no more than two, and take more memory
 SELDOM_USED = ("audiomae", "q_audio", "global_separator", "local_separator")  # networks that a window asks but once
+EXAMPLE = "the sound of the example"  # what is asked for where no words are given
+NOISE = ("noise", "background noise", "noises", "background noises", "ambient noise", "noise in the background")
 LOUDEST = 1e12  # as integers of 32 bits read as numbers are; the square of much more is infinite
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 
@@ -99,6 +103,7 @@ class WindowOutput:
     level: Tensor  # (columns, 1) what the working level has to be multiplied by
     ends: bool  # whether the sound ends with it
     power: Tensor  # () of the window
+    present: Tensor  # () log-odds that the named sound is in it
     competitor: str = ""  # name of the sound that was suppressed
 
     @staticmethod
@@ -204,6 +209,17 @@ class Source:
     def columns(self) -> int:
         """Length in patch columns."""
         return columns_of(self.length_samples, self.rate_hz)
+
+    def excerpt(self, begin_s: float, end_s: float) -> Audio:
+        """A stretch of what is heard of it, 16 kHz mono; `HSMError` where the sound ends before."""
+        begin, end, passed = round(begin_s * RATE_HZ), round(end_s * RATE_HZ), 0
+        found = []
+        for piece in self.heard[0]():
+            found.append(piece[max(0, begin - passed) : max(0, end - passed)])
+            passed += len(piece)
+        if end > passed + RATE_HZ // 10 or not sum(map(len, found)):
+            raise HSMError(f"span_s: got ({begin_s:g}, {end_s:g}); wanted a span within {passed / RATE_HZ:.2f} s.")
+        return Audio(torch.cat(found).numpy(), RATE_HZ)
 
     def windows(self) -> list[Iterator[tuple[Window, Tensor]]]:
         """Of all that is heard of it, the windows with their samples (S,) at 16 kHz."""
@@ -438,9 +454,28 @@ class HSM:
 
     def encode_query(self, instruction: str | Instruction, options: SeparationOptions) -> tuple[Instruction, Query]:
         """An instruction as understood and as the networks take it; `HSMError` where it names no sound."""
+        if options.example is not None and not str(getattr(instruction, "text", instruction)).strip():
+            instruction = Instruction(options.operation or "extract", options.description or EXAMPLE)
         understood = understand(instruction, options, self.parser)
-        query = self.model.encode_query(understood.operation, understood.description, understood.descriptions)
-        return understood, query
+        wordings, note = known_as(understood.description, self.model.text.words.__contains__)
+        understood = replace(understood, note=" ".join(filter(None, (understood.note, note))))
+        sounds = understood.descriptions if len(understood.descriptions) > 1 else ()
+        negative = split_targets(options.negative) if options.negative.strip() else ()
+        noise = understood.description.lower().removeprefix("the ") in NOISE
+        return understood, self.model.encode_query(understood.operation, wordings, sounds, negative, noise)
+
+    def _guide(self, source: Source, options: SeparationOptions) -> Guide:
+        """What the options tell of the named sound besides words."""
+
+        def heard(audio: Audio) -> Tensor:
+            return torch.from_numpy(self.global_feature(audio))[None].to(self.model.device)
+
+        guide = WORDS
+        if options.example is not None:
+            guide = Guide(global_target=heard(options.example), wordless=True)
+        if options.span_s is not None:
+            guide = guide._replace(global_mixture=heard(source.excerpt(*options.span_s)))
+        return guide
 
     def separate_windows(
         self,
@@ -449,7 +484,7 @@ class HSM:
         query: Query,
         options: SeparationOptions,
         watch: Stopwatch,
-        global_target: Tensor | None = None,
+        guide: Guide = WORDS,
         local_target: Iterable[Tensor] | None = None,
     ) -> Iterator[WindowOutput]:
         """Separate window by window, each when it is asked for. Paper: Sec. III-C, III-D.
@@ -458,9 +493,9 @@ class HSM:
             encoded: the windows in order.
             columns: length of the whole sound in patch columns.
             query: what is asked.
-            options: whether Ĝ and Ŝ guide the mask decoder, and whether a competitor is suppressed.
+            options: whether Ĝ and Ŝ guide the mask decoder, whether a competitor is suppressed, the sensitivity.
             watch: told of every stage.
-            global_target: (1, D) to be used for Ĝ; predicted where not given.
+            guide: what is known of the named sound besides words.
             local_target: (1, P, D) of each window to be used for Ŝ; predicted where not given.
 
         Yields:
@@ -479,9 +514,8 @@ class HSM:
             found = self.model.forward(
                 batch.features,
                 query,
+                guide._replace(local_target=true),
                 previous,
-                global_target,
-                true,
                 options.hierarchy,
                 options.suppress_competitor,
                 options.renderer == "codec",
@@ -500,8 +534,11 @@ class HSM:
                     track.add(window.first, values.cpu(), OVERLAP_COLUMNS, *edges)
                 done = window.next_first(columns)
                 joined = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
+                joined = (joined.logit(1e-6) + options.sensitivity).sigmoid() if options.sensitivity else joined
                 tracks = attention.take(done), found.global_target[i : i + 1, 0], local.take(done), level.take(done)
-                yield WindowOutput(window, joined, *tracks, ends, batch.powers[i], found.competitors[i])
+                yield WindowOutput(
+                    window, joined, *tracks, ends, batch.powers[i], found.present[i], found.competitors[i]
+                )
 
     def _separate_heard(
         self,
@@ -510,12 +547,12 @@ class HSM:
         query: Query,
         options: SeparationOptions,
         watch: Stopwatch,
-        global_target: Tensor | None = None,
+        guide: Guide = WORDS,
         local_targets: Sequence[Iterable[Tensor]] | None = None,
     ) -> Iterator[WindowOutput]:
         """`separate_windows` of all that is heard of a mixture, as one."""
         streams = [
-            self.separate_windows(view, columns, query, options, watch, global_target, local)
+            self.separate_windows(view, columns, query, options, watch, guide, local)
             for view, local in zip(heard, local_targets or repeat(None), strict=False)
         ]
         return streams[0] if len(streams) == 1 else map(WindowOutput.of_channels, zip(*streams, strict=True))
@@ -559,10 +596,9 @@ class HSM:
                 by_column = rearrange(batch.features.local[i], "(c f) d -> c (f d)", f=PATCH_BANDS)
                 local.add(window.first, by_column.cpu(), OVERLAP_COLUMNS, *edges)
                 level.add(window.first, (1 / batch.gains[i]).expand(window.count, 1), OVERLAP_COLUMNS, *edges)
-        nothing = torch.zeros(0)
-        whole = WindowOutput(
-            encoded.heard[0][0].windows[0], nothing, nothing, nothing, local.result(), level.result(), True, nothing
-        )
+        none = torch.zeros(0)
+        first = encoded.heard[0][0].windows[0]
+        whole = WindowOutput(first, none, none, none, local.result(), level.result(), True, none, none)
         wave = torch.cat(list(self.generate([whole], options, Stopwatch())))
         return Audio(wave[: len(audio.mono_16k)].numpy(), RATE_HZ)
 
@@ -644,17 +680,20 @@ class HSM:
             understood, query = self.encode_query(instruction, options)
         encoded = mixture if isinstance(mixture, EncodedMixture) else self.encode(mixture, progress)
         mixture, columns = encoded.mixture, encoded.columns
-        whole = None if global_target is None else torch.from_numpy(global_target)[None].to(self.model.device)  # (1, D)
+        source = Source.of(mixture)
+        guide = self._guide(source, options)
+        if global_target is not None:
+            guide = guide._replace(global_target=torch.from_numpy(global_target)[None].to(self.model.device))  # (1, D)
         local = None if local_target is None else self._encode_beside(local_target, encoded)
-        separated = partial(self._separate_heard, encoded.heard, columns, options=options, watch=watch)
-        outputs = list(separated(query, global_target=whole, local_targets=local))
+        separated = partial(self._separate_heard, encoded.heard, columns, options=options, watch=watch, guide=guide)
+        outputs = list(separated(query, local_targets=local))
 
         def outputs_of(asked: Query) -> Iterable[WindowOutput]:
             return outputs if asked is query else separated(asked)
 
         target, residual = Collector(), Collector()
         with watch.stage("render", 1.0) if options.renderer == "mask" else nullcontext():
-            self._render(Source.of(mixture), outputs_of, query, options, watch, target, residual)
+            self._render(source, outputs_of, query, options, watch, target, residual)
         mask = torch.cat([output.mask for output in outputs])  # (T, F) or (T, C, F)
         by_column = torch.cat([output.attention for output in outputs])  # (columns, layers * heads * 8)
         heads = self.config.local_separator.heads
@@ -673,6 +712,7 @@ class HSM:
             global_target=torch.cat([output.global_target for output in outputs]).mean(0).cpu().numpy(),
             text_embedding=query.text.caption[0, 0].cpu().numpy(),
             mask=(mask if mask.ndim == 2 else mask.mean(1)).numpy(),
+            present=float(torch.stack([output.present for output in outputs]).max().sigmoid()),
             competing_sounds=tuple(dict.fromkeys(output.competitor for output in outputs if output.competitor)),
             timings_s={**encoded.timings_s, **watch.timings_s},
         )
@@ -722,6 +762,7 @@ class HSM:
         watch, begin = Stopwatch(), time.perf_counter()
         with watch.stage("parse"):
             understood, query = self.encode_query(instruction, options)
+        guide = self._guide(source, options)
 
         def done(window: Window) -> None:
             if progress is not None:
@@ -730,7 +771,7 @@ class HSM:
 
         def outputs(asked: Query) -> Iterator[WindowOutput]:
             heard = self.encode_windows(source, watch)
-            return self._separate_heard(heard, source.columns, asked, options, watch)
+            return self._separate_heard(heard, source.columns, asked, options, watch, guide)
 
         form = (source.rate_hz, source.channels, chosen, source.length_samples)
         with sound_writers((target_path, residual_path), *form, recording) as (target, residual):

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,6 +149,7 @@ class TextEncoder:
         """Width W of the token features."""
         return int(self.vocabulary.shape[1])
 
+    @cached_property
     def words(self) -> frozenset[str]:
         """The vocabulary's tokens as they are spelt."""
         return frozenset(self.tokenizer.get_vocab())

@@ -43,6 +43,7 @@ def separated(named: np.ndarray, operation: Operation = "extract", other_level: 
         global_target=feature,
         text_embedding=feature,
         mask=mask if operation == "extract" else 1.0 - mask,
+        present=1.0,
     )
 
 

@@ -234,7 +234,7 @@ def test_options_override_what_was_understood(tiny_model: HSM, make_sound: MakeS
 
 
 def test_the_parsers_note_reaches_the_result(tiny_model: HSM, make_sound: MakeSound) -> None:
-    given = Instruction("extract", "Hund", note="not English", confidence=0.3, parser="guess")
+    given = Instruction("extract", "dog", note="not English", confidence=0.3, parser="guess")
     wish = tiny_model.separate(make_sound(1.0), given).instruction
     assert (wish.note, wish.confidence, wish.parser) == ("not English", 0.3, "guess")
 
@@ -287,7 +287,8 @@ def test_words_task_and_hierarchy_all_matter(awake_model: HSM, make_sound: MakeS
         assert not np.allclose(usual.mask, other.mask, atol=1e-3)
     for other in (other_words, other_task):
         assert not np.allclose(usual.global_target, other.global_target, atol=1e-4)
-        assert not np.allclose(usual.attention, other.attention, rtol=1e-4, atol=0)
+    assert not np.allclose(usual.attention, other_words.attention, rtol=1e-4, atol=0)
+    assert np.array_equal(usual.attention, other_task.attention)  # both look for the named sound
 
 
 def test_a_change_late_in_a_long_sound_leaves_its_first_window_alone(awake_model: HSM, make_sound: MakeSound) -> None:
@@ -455,3 +456,73 @@ def test_channels_that_have_much_in_common_are_heard_as_one(make_sound: MakeSoun
         assert len(Audio(np.stack(channels), RATE_HZ).heard_16k) == 1
     for channels in ([both, -both], own, 0.3 * both + own):
         assert len(Audio(np.stack(channels), RATE_HZ).heard_16k) == 2
+
+
+def test_a_negative_query_takes_from_the_mask_what_the_other_sound_claims(
+    awake_model: HSM, make_sound: MakeSound
+) -> None:
+    encoded = awake_model.encode(make_sound(2.0))
+    dog = Instruction("extract", "dog")
+    alone = awake_model.separate(encoded, dog, SeparationOptions(suppress_competitor=False))
+    told = awake_model.separate(encoded, dog, SeparationOptions(negative="rain"))
+    both = awake_model.separate(encoded, dog, SeparationOptions(negative="rain and wind"))
+    assert not np.allclose(alone.mask, told.mask, atol=1e-4)
+    assert not np.allclose(told.mask, both.mask, atol=1e-4)
+
+
+def test_sensitivity_is_added_to_the_log_odds_of_what_is_kept(awake_model: HSM, make_sound: MakeSound) -> None:
+    encoded = awake_model.encode(make_sound(2.0))
+    for operation in ("extract", "remove"):
+        asked = Instruction(operation, "dog")  # type: ignore[arg-type]
+        usual, more = (
+            awake_model.separate(encoded, asked, SeparationOptions(sensitivity=s)).mask.astype(np.float64)
+            for s in (0.0, 2.0)
+        )
+        usual = usual.clip(1e-5, 1 - 1e-5)
+        wanted = 1 / (1 + np.exp(-(np.log(usual / (1 - usual)) + 2.0)))
+        assert np.allclose(more, wanted, atol=1e-3)
+
+
+def test_an_example_asks_in_the_place_of_words(awake_model: HSM, make_sound: MakeSound) -> None:
+    encoded = awake_model.encode(make_sound(2.0))
+    first, second = (SeparationOptions(example=make_sound(1.0, seed=seed)) for seed in (5, 6))
+    found = awake_model.separate(encoded, "", first)
+    assert found.instruction.operation == "extract"
+    assert np.allclose(found.global_target, awake_model.global_feature(first.example), atol=1e-6)  # type: ignore[arg-type]
+    other_words = awake_model.separate(encoded, Instruction("extract", "rain"), first)
+    assert np.array_equal(found.mask, other_words.mask)  # the words do not count
+    assert not np.array_equal(found.mask, awake_model.separate(encoded, "", second).mask)
+    removed = awake_model.separate(encoded, "", SeparationOptions(operation="remove", example=first.example))
+    assert np.allclose(removed.mask, 1 - found.mask, atol=1e-6)
+
+
+def test_a_span_where_the_sound_is_heard_changes_what_is_looked_for(awake_model: HSM, make_sound: MakeSound) -> None:
+    encoded = awake_model.encode(make_sound(4.0))
+    dog = Instruction("extract", "dog")
+    usual = awake_model.separate(encoded, dog)
+    spanned = awake_model.separate(encoded, dog, SeparationOptions(span_s=(0.5, 1.5)))
+    assert not np.allclose(usual.global_target, spanned.global_target, atol=1e-4)
+    with pytest.raises(HSMError, match=r"span_s: got \(3, 9\); wanted a span within 4\.00 s"):
+        awake_model.separate(encoded, dog, SeparationOptions(span_s=(3.0, 9.0)))
+
+
+@pytest.mark.parametrize("choice", [{"sensitivity": 11.0}, {"span_s": (2.0, 1.0)}, {"span_s": (-1.0, 1.0)}])
+def test_options_out_of_their_range_are_refused(choice: dict[str, object]) -> None:
+    with pytest.raises(HSMError, match="wanted"):
+        SeparationOptions(**choice)  # type: ignore[arg-type]
+
+
+def test_examples_spans_and_negatives_work_from_file_to_file(
+    awake_model: HSM, make_sound: MakeSound, tmp_path: Path
+) -> None:
+    mixture = make_sound(4.0)
+    mixture.save(tmp_path / "mix.wav")
+    options = SeparationOptions(span_s=(1.0, 2.0), negative="rain", sensitivity=1.0)
+    dog = Instruction("extract", "dog")
+    awake_model.separate_file(tmp_path / "mix.wav", dog, tmp_path / "t.wav", tmp_path / "r.wav", options)
+    found = awake_model.separate(mixture, dog, options)
+    assert np.allclose(Audio.load(tmp_path / "t.wav").samples, found.target.samples, atol=1e-5)
+
+
+def test_whether_the_sound_is_present_is_between_none_and_one(awake_model: HSM, make_sound: MakeSound) -> None:
+    assert 0.0 <= awake_model.separate(make_sound(2.0), "extract the dog").present <= 1.0

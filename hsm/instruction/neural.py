@@ -49,7 +49,7 @@ class NeuralParser:
         # A copy, so that it stays in float32 on the CPU whatever becomes of the model's networks: 0.2 M parameters.
         self.net = copy.deepcopy(net).float().cpu().eval()
         self.encoder = encoder
-        self._words = encoder.words()
+        self._words = encoder.words
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids (B, L), mask (B, L) and character spans (B, L, 2) of instructions."""

@@ -122,16 +122,16 @@ class MaskDecoder(nn.Module):
         config: sizes.
         text_width: width W of the text encoder's features.
         feature_width: width D of Ĝ and Ŝ.
-        tile_widths: widths E and E' of the sound encoder's features.
+        sound_widths: of the sound encoder's levels; E and E' are the last two.
     """
 
     def __init__(
-        self, config: MaskDecoderConfig, text_width: int, feature_width: int, tile_widths: tuple[int, int]
+        self, config: MaskDecoderConfig, text_width: int, feature_width: int, sound_widths: tuple[int, ...]
     ) -> None:
         super().__init__()
         width, condition_width = config.width, config.condition_width
         self.bins_in = nn.Linear(STFT_BINS, width)
-        self.tile_in, self.wide_in = (nn.Linear(e, config.tile_width) for e in tile_widths)
+        self.tile_in, self.wide_in = (nn.Linear(e, config.tile_width) for e in sound_widths[-2:])
         self.tile_column = nn.Linear(PATCH_BANDS * config.tile_width, width)
         self.wide_column = nn.Linear(PATCH_BANDS // WIDE * config.tile_width, width)
         self.mixture_blocks = Blocks(config.mixture_blocks, width, config.heads, 0)

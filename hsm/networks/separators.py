@@ -35,6 +35,10 @@ class TextCondition(NamedTuple):
     mask: Tensor
     task: Tensor
 
+    def silenced(self) -> TextCondition:
+        """Without the caption."""
+        return self._replace(mask=torch.zeros_like(self.mask))
+
     def expand(self, size: int) -> TextCondition:
         """One condition (B = 1) for several examples."""
         return TextCondition(*(part.expand(size, *part.shape[1:]) for part in self))

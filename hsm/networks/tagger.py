@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+PRESENCE_CUES = 5
+SHARPNESS = 20.0  # how much nearer names count more where a description's likelihood is read off theirs
 ALIKE = 0.6  # cosine of sentence embeddings from which two names may mean the same sound
 
 
@@ -39,6 +41,8 @@ class Tagger(nn.Module):
         self.names_out = nn.Linear(2 * wide_width, config.names)
         self.vocabulary: Tensor  # (V, W) sentence embeddings of the names
         self.register_buffer("vocabulary", torch.zeros(config.names, text_width))
+        self.presence: Tensor  # weights of `PRESENCE_CUES` and a constant, by `hsm train presence`
+        self.register_buffer("presence", torch.zeros(PRESENCE_CUES + 1))
         self.labels = tuple(f"label {i}" for i in range(config.labels))  # the trained one's are in its file
         self.names = tuple(f"sound {i}" for i in range(config.names))
 
@@ -52,3 +56,22 @@ class Tagger(nn.Module):
         """Log-odds (B, labels) and (B, names) of wide tiles (B, n, 4, E')."""
         pooled = self.pool(wide)
         return self.labels_out(pooled), self.names_out(pooled)
+
+    def present(self, tags: Tensor, share: Tensor, peak: Tensor, sentence: Tensor) -> Tensor:
+        """Log-odds (B,) that a described sound is in windows.
+
+        Args:
+            tags: (B, names) from `forward`.
+            share: (B,) of the window's energy that the mask gives to the sound.
+            peak: (B,) the same of the 0.3 s in which it is largest.
+            sentence: (1, W) embedding of the description, unit length.
+        """
+        return self.presence_cues(tags, share, peak, sentence) @ self.presence[:-1] + self.presence[-1]
+
+    def presence_cues(self, tags: Tensor, share: Tensor, peak: Tensor, sentence: Tensor) -> Tensor:
+        """(B, PRESENCE_CUES) of `present`."""
+        alike = sentence[0] @ self.vocabulary.t()  # (names,)
+        tag = tags @ (alike * SHARPNESS).softmax(0) / 4  # (B,)
+        nearest = alike.max().expand_as(tag)
+        level, loud = ((x + 1e-3).log10() for x in (share, peak))
+        return torch.stack([level, loud, tag, nearest, tag * nearest], -1)

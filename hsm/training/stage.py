@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hsm.config import Config
 from hsm.training.data import CaptionStore, ClipStore
 from hsm.training.mixtures import MixingSettings
+from hsm.training.muon import Muon
 
 STAGES: dict[str, type[Stage]] = {}
 Network = TypeVar("Network", bound=nn.Module)
@@ -107,7 +108,7 @@ class Stage:
         adamw = torch.optim.AdamW(others, lr=self.adamw_lr, betas=(0.9, 0.98), weight_decay=0.01)
         if not matrices:
             return [adamw]
-        return [adamw, torch.optim.Muon(matrices.values(), lr=self.muon_lr, weight_decay=0.1, ns_steps=4)]
+        return [adamw, Muon(matrices.values(), lr=self.muon_lr, weight_decay=0.1)]
 
     def draw(self, rng: np.random.Generator) -> Any:
         """A batch on the CPU that `rng` alone decides; runs in a loader's process, beside the step."""

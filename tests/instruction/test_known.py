@@ -22,7 +22,7 @@ owl hooting"""
 @pytest.fixture(scope="module")
 def words() -> frozenset[str]:
     """The vocabulary of the packaged text encoder."""
-    return load_text_encoder(SMALL.text).words()
+    return load_text_encoder(SMALL.text).words
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hsm.text import load_text_encoder
 @pytest.fixture(scope="module")
 def words() -> frozenset[str]:
     """The vocabulary of the packaged text encoder."""
-    return load_text_encoder(SMALL.text).words()
+    return load_text_encoder(SMALL.text).words
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ P_GT = 0.1  # Paper: Sec. IV-C
 GLOBAL_WEIGHT, LOCAL_WEIGHT = 0.1, 1.0
 SHARE_WEIGHT = 0.5
 REMOVAL_SHARE = 0.3  # of the removals, that teach H2 what they leave; the mask decoder asks for the named sound
+WORDLESS_SHARE = 0.1  # of H2's queries, in which the true G alone asks, as an example does
 POOL_MIXTURES, USES = 192, 6  # mixtures in the pool, steps that ask each on average
 
 
@@ -109,8 +110,11 @@ class SeparatorStage(Stage):
             if self.h2 is not None:
                 first = draw_first_column(local_mixture.shape[1] // PATCH_BANDS)
                 taught = ((task == 0) | (torch.rand(len(task)) < REMOVAL_SHARE)).nonzero()[:, 0].to(self.device)
+                silent = (torch.rand(len(taught), 1) < WORDLESS_SHARE).to(self.device)
                 words = TextCondition(*(part[taught] for part in text))
-                found = self.h2(local_mixture[taught], condition[taught], words, first)
+                words = words._replace(mask=words.mask & ~silent)
+                told = torch.where(silent, global_target[taught], condition[taught])
+                found = self.h2(local_mixture[taught], told, words, first)
                 out["l1"] = F.l1_loss(found.local.float(), local_target[taught])
                 out["l1_mixture"] = F.l1_loss(local_mixture[taught], local_target[taught])
                 level = level.repeat_interleave(2, 0)[taught]
