@@ -115,7 +115,7 @@ class ModelOutput(NamedTuple):
     global_target: Tensor  # Ĝ (B, 2, D) of the target and of the named sound, which for "extract" are one
     local_target: Tensor  # Ŝ (B, P, D) of the named sound, or of the target where it is drawn
     attention: Tensor  # (B, layers, heads, P) of H2, from the named sound's global token
-    present: Tensor  # (B,) log-odds that the named sound is in the window
+    cues: Tensor  # (B, PRESENCE_CUES) of whether the named sound is in the window
     competitors: list[str]  # B names of the sounds that were suppressed, "" for none
 
 
@@ -332,14 +332,12 @@ class Model:
                 others = [self._ask(mixture.frames, one.expand(size, -1)) for one in query.negative]
                 logits = self._against(logits, torch.stack(others).amax(0), mixture)
             elif suppress and not guide.wordless:
-                logits, numbers = suppress_competitor(
-                    self._ask, self.tagger.vocabulary, mixture, query.named, logits
-                )
+                logits, numbers = suppress_competitor(self._ask, self.tagger.vocabulary, mixture, query.named, logits)
                 competitors = ["" if number < 0 else self.tagger.names[number] for number in numbers.tolist()]
             named_mask = logits.sigmoid()
-            present = self.tagger.present(mixture.tags, *shares(named_mask, mixture.energy), sentence[:1])
+            cues = self.tagger.presence_cues(mixture.tags, *shares(named_mask, mixture.energy), sentence[:1])
             masks = named_mask if query.task == 0 else 1 - named_mask
-        return ModelOutput(masks, whole, local, found.layers, present, competitors)
+        return ModelOutput(masks, whole, local, found.layers, cues, competitors)
 
     def _ask(self, frames: Tensor, sentences: Tensor) -> Tensor:
         """Log-odds (N, T, F) of descriptions (N, W) in frames (N, T, C), text alone."""

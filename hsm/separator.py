@@ -522,6 +522,7 @@ class HSM:
                 stage,
             )
             previous = found.global_target[-1:]
+            present = self.model.tagger.present(found.cues).cpu()
             for i, window in enumerate(batch.windows):
                 ends = window.first + window.count == columns
                 edges = (window.first == 0, ends)
@@ -536,9 +537,7 @@ class HSM:
                 joined = mask.result() if ends else mask.take(done * FRAMES_PER_COLUMN)
                 joined = (joined.logit(1e-6) + options.sensitivity).sigmoid() if options.sensitivity else joined
                 tracks = attention.take(done), found.global_target[i : i + 1, 0], local.take(done), level.take(done)
-                yield WindowOutput(
-                    window, joined, *tracks, ends, batch.powers[i], found.present[i], found.competitors[i]
-                )
+                yield WindowOutput(window, joined, *tracks, ends, batch.powers[i], present[i], found.competitors[i])
 
     def _separate_heard(
         self,

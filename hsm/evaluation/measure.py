@@ -80,6 +80,8 @@ class _Scorer:
     def __call__(self, sources: tuple[int, ...], output: Output, paper: bool = True) -> dict[str, float]:
         estimate, whole = output.wave, self.mixture.wave
         scores = {"level_db": level_db(estimate, whole)}
+        if output.present is not None:
+            scores["present"] = output.present
         if not output.understood:
             scores["refused"] = 1.0
         if not sources:

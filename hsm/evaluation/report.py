@@ -22,6 +22,7 @@ COLUMNS = {
     "lsd": "LSD",
     "kl": "KL",
     "level_db": "level dB",
+    "present": "present",
     "mel_d": "MEL-D",
     "stoi": "STOI",
     "pesq": "PESQ",
@@ -29,6 +30,8 @@ COLUMNS = {
     "refused": "refused",
 }
 SHORT = ("si_sdri", "sdri", "level_db")
+RELIABLE = ("esc50", "solo")  # lists that ask for absent sounds, too
+BINS = 5  # of the reliability of `present`
 TOLD_ROWS = ("true G", "true S, G", "other source's S, G", "random S, G", "extract, no competitor")
 FEATURES = {
     "cosine_right": "cosine of G of the target and Ĝ, right query",
@@ -129,6 +132,8 @@ def markdown(report: Report, single: Report | None = None) -> str:
         lines += [_kind_table(report, kinds, [row for row in rows if row not in (*told, "self")]), ""]
     if name == "wordings":
         lines += [wording_gaps(report), ""]
+    if any("present" in scores for mixture in mixtures for scores in mixture["rows"].values()) and name in RELIABLE:
+        lines += [reliability(report), ""]
     if found := [_feature_line(mixtures, feature, text) for feature, text in FEATURES.items()]:
         shown = [cells for cells in found if cells]
         lines += [table(["inside", "mixtures", "mean / median"], shown), ""] if shown else []
@@ -157,6 +162,24 @@ def wording_gaps(report: Report) -> str:
         }
         gaps.append(f"{kind} {max(means.values()) - min(means.values()):.2f} dB ({', '.join(means)})")
     return f"Best wording over worst, mean SDRi: {'; '.join(gaps)}."
+
+
+def reliability(report: Report) -> str:
+    """How often the named sound was there, by what `present` said; absent ones have "absent" in their row."""
+    found = [
+        (scores["present"], "absent" not in row)
+        for mixture in report["mixtures"]
+        for row, scores in mixture["rows"].items()
+        if "present" in scores and row in ("extract", "absent query", "named, extracted", "absent, extracted")
+    ]
+    said, there = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+    place = (said * BINS).astype(int).clip(0, BINS - 1)
+    rows = []
+    for i in range(BINS):
+        if (chosen := place == i).any():
+            means = f"{said[chosen].mean():.2f}", f"{there[chosen].mean():.2f}"
+            rows.append([f"{i / BINS:.1f} to {(i + 1) / BINS:.1f}", str(chosen.sum()), *means])
+    return table(["`present` said", "queries", "mean", "sound was there"], rows)
 
 
 def provenance(report: Report) -> str:

@@ -35,6 +35,7 @@ class Output:
     global_mixture: np.ndarray | None = None
     attention: np.ndarray | None = None
     understood: bool = True
+    present: float | None = None  # whether the named sound is there at all
 
 
 class System(Protocol):
@@ -93,7 +94,8 @@ class HSMSystem:
                     f"model: the target has shape {found.target.samples.shape}; wanted the mixture's "
                     f"(1, {mixture.wave.size})."
                 )
-            yield Output(found.target.samples[0], found.global_target, found.global_mixture, found.attention)
+            inside = found.global_target, found.global_mixture, found.attention
+            yield Output(found.target.samples[0], *inside, present=found.present)
 
     def _options(self, ask: Ask) -> SeparationOptions:
         options = SeparationOptions()

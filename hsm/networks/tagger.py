@@ -57,8 +57,12 @@ class Tagger(nn.Module):
         pooled = self.pool(wide)
         return self.labels_out(pooled), self.names_out(pooled)
 
-    def present(self, tags: Tensor, share: Tensor, peak: Tensor, sentence: Tensor) -> Tensor:
-        """Log-odds (B,) that a described sound is in windows.
+    def present(self, cues: Tensor) -> Tensor:
+        """Log-odds (B,) that a sound is in windows, of `presence_cues`."""
+        return cues @ self.presence[:-1] + self.presence[-1]
+
+    def presence_cues(self, tags: Tensor, share: Tensor, peak: Tensor, sentence: Tensor) -> Tensor:
+        """What tells whether a described sound is in windows: (B, PRESENCE_CUES).
 
         Args:
             tags: (B, names) from `forward`.
@@ -66,10 +70,6 @@ class Tagger(nn.Module):
             peak: (B,) the same of the 0.3 s in which it is largest.
             sentence: (1, W) embedding of the description, unit length.
         """
-        return self.presence_cues(tags, share, peak, sentence) @ self.presence[:-1] + self.presence[-1]
-
-    def presence_cues(self, tags: Tensor, share: Tensor, peak: Tensor, sentence: Tensor) -> Tensor:
-        """(B, PRESENCE_CUES) of `present`."""
         alike = sentence[0] @ self.vocabulary.t()  # (names,)
         tag = tags @ (alike * SHARPNESS).softmax(0) / 4  # (B,)
         nearest = alike.max().expand_as(tag)

@@ -20,7 +20,7 @@ from hsm.errors import HSMError
 from hsm.model import build_modules
 from hsm.separator import build_baselines
 from hsm.text import load_text_encoder
-from hsm.training import bank, stages  # noqa: F401
+from hsm.training import bank, presence, stages  # noqa: F401
 from hsm.training.data import CaptionStore, ClipStore
 from hsm.training.distributed import process_group, rank, rank_zero_first, world_size
 from hsm.training.mixtures import texts_of
@@ -29,6 +29,7 @@ from hsm.training.trainer import Budget, Trainer
 from hsm.weights import BUNDLED, MANIFEST, WeightFolder, save_weights, sha256
 
 MOST_WORKERS = 12
+COMPUTED = {"bank": bank.NEEDS, "presence": presence.NEEDS}  # what is computed, not trained
 LICENCE = (
     "For non-commercial use: parts of the training clips (ESC-50, UrbanSound8K, RAVDESS) are CC BY-NC. "
     "No training clip is contained in or can be taken from these files."
@@ -62,8 +63,8 @@ def provenance(context: StageContext, data: Path, **more: Any) -> dict[str, Any]
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hsm train", description=__doc__)
-    stages_help = "in this order; bank computes features for the t-SNE"
-    parser.add_argument("stage", choices=(*STAGES, "bank"), help=stages_help)
+    stages_help = "in this order; bank computes features for the t-SNE, presence calibrates what is heard"
+    parser.add_argument("stage", choices=(*STAGES, *COMPUTED), help=stages_help)
     parser.add_argument("--config", choices=sorted(CONFIGS), default="small")
     parser.add_argument("--data", type=Path, required=True, help="manifest.csv")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded clips and text features")
@@ -124,13 +125,19 @@ def _train(chosen: argparse.Namespace, device: torch.device) -> None:
     options = StageOptions(chosen.batch, chosen.crop_s, chosen.rate, chosen.single, chosen.teacher)
     context = StageContext(config, clips, captions, device, modules, chosen.seed, options)
     stage = STAGES[chosen.stage](context) if chosen.stage in STAGES else None
-    missing = [name for name in (stage.needs if stage else bank.NEEDS) if name not in files]
+    missing = [name for name in (stage.needs if stage else COMPUTED[chosen.stage]) if name not in files]
     if missing:
         raise HSMError(f"stage {chosen.stage}: {chosen.weights} lacks {', '.join(missing)}; train them first.")
-    if stage is None:
+    if chosen.stage == "bank":
         state, text = bank.build_bank(context).to_state()
         save("bank", state, provenance(context, chosen.data, stage="bank"), text)
         return
+    if chosen.stage == "presence":
+        presence.calibrate(context)
+        trained = files["tagger"]["trained"] | {"presence": provenance(context, chosen.data, stage="presence")}
+        save("tagger", modules["tagger"].state_dict(), trained, weights.metadata("tagger"))  # type: ignore[union-attr]
+        return
+    assert stage is not None
     if chosen.fresh:
         random = build_modules(config) | build_baselines(config)
         modules.update({name: random[name].to(device) for name in stage.exports})
