@@ -132,8 +132,8 @@ def markdown(report: Report, single: Report | None = None) -> str:
         lines += [_kind_table(report, kinds, [row for row in rows if row not in (*told, "self")]), ""]
     if name == "wordings":
         lines += [wording_gaps(report), ""]
-    if any("present" in scores for mixture in mixtures for scores in mixture["rows"].values()) and name in RELIABLE:
-        lines += [reliability(report), ""]
+    if name in RELIABLE and (found_there := reliability(report)):
+        lines += [found_there, ""]
     if found := [_feature_line(mixtures, feature, text) for feature, text in FEATURES.items()]:
         shown = [cells for cells in found if cells]
         lines += [table(["inside", "mixtures", "mean / median"], shown), ""] if shown else []
@@ -172,6 +172,8 @@ def reliability(report: Report) -> str:
         for row, scores in mixture["rows"].items()
         if "present" in scores and row in ("extract", "absent query", "named, extracted", "absent, extracted")
     ]
+    if not found:
+        return ""
     said, there = (np.array(column, dtype=float) for column in zip(*found, strict=True))
     place = (said * BINS).astype(int).clip(0, BINS - 1)
     rows = []

@@ -33,7 +33,7 @@ def test_self_attention_equals_torchs_own(masked: bool) -> None:
     wanted, weights = torchs_own(attention, 24, 24)(x, x, x, key_padding_mask=~present, average_attn_weights=False)
     mask = present[:, None, None, :] if masked else None
     assert torch.allclose(attention(x, mask=mask), wanted, atol=1e-5)
-    assert torch.allclose(attention.weights(x, slice(1, 4), mask), weights[:, :, 1:4], atol=1e-6)
+    assert torch.allclose(attention.scores(x, slice(1, 4), mask).softmax(-1), weights[:, :, 1:4], atol=1e-6)
 
 
 def test_cross_attention_over_another_width_equals_torchs_own() -> None:
@@ -46,7 +46,7 @@ def test_the_weights_sum_to_one_and_are_those_that_forward_uses() -> None:
     attention, x = Attention(16, 2), torch.randn(3, 6, 16)
     mask = torch.ones(3, 1, 1, 6, dtype=torch.bool)
     mask[1, ..., 2] = False
-    weights = attention.weights(x, slice(0, 6), mask)
+    weights = attention.scores(x, slice(0, 6), mask).softmax(-1)
     assert weights.shape == (3, 2, 6, 6)
     assert torch.allclose(weights.sum(-1), torch.ones(3, 2, 6))
     assert not weights[1, :, :, 2].any(), "what is masked gets no weight"

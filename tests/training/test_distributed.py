@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-from aisfx_file import write_aisfx
-from stage_context import fresh_context
+from stage_context import fresh_context, teacher_file
 
 import hsm.training.stages  # noqa: F401
 from hsm.config import TINY
@@ -29,6 +29,11 @@ from hsm.training.trainer import Budget, Trainer
 from hsm.weights import MANIFEST
 
 TRAINED = ("mask", "q_audio", "global")  # guided in some ranks and not in others; contrastive; pooled
+
+
+def sources(batch: Any) -> torch.Tensor:
+    """Of what a stage draws, the sounds."""
+    return (batch if hasattr(batch, "sources") else batch[0]).sources
 
 
 def work(rank: int, folder: Path, manifest: Path, cache: Path) -> None:
@@ -57,7 +62,7 @@ def work(rank: int, folder: Path, manifest: Path, cache: Path) -> None:
         start = {key: value.clone() for key, value in trainer.ema.values.items()}
         trainer.train()
         state = {key: m.state_dict() for key, m in stage.trains.items()}
-        found[name] = (state, trainer.ema.values, start, first[0].sources)  # type: ignore[attr-defined]
+        found[name] = (state, trainer.ema.values, start, sources(first[0]))  # type: ignore[attr-defined]
 
     if rank == 1:
         time.monotonic = lambda: 0.0  # a clock that stands still would never end
@@ -107,11 +112,10 @@ def test_ranks_end_at_the_same_step_by_the_mean_of_their_clocks(found: list[dict
 def test_torchrun_trains_a_stage_and_the_first_process_alone_writes(
     manifest: Path, cache: Path, text_features: CaptionStore, tmp_path: Path
 ) -> None:
-    write_aisfx(tmp_path / "aisfx.pth", TINY.sound_encoder.channels)
     where = ["--data", manifest, "--cache", cache, "--runs", tmp_path / "runs", "--weights", tmp_path / "weights"]
     how = ["--config", "tiny", "--steps", "2", "--batch", "3", "--crop-s", "0.64", "--device", "cpu", "--threads", "1"]
     command = [str(part) for part in (*where, *how)]
-    main(["sound_encoder", *command, "--teacher", str(tmp_path / "aisfx.pth")])
+    main(["sound_encoder", *command, "--teacher", str(teacher_file())])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*torchrun, "-m", "hsm.training", "mask", "--single", *command],

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aisfx_file import write_aisfx
+from stage_context import teacher_file
 
 from hsm import HSM, Audio, HSMError
-from hsm.config import TINY
 from hsm.training.command import main
 from hsm.training.stage import STAGES
 from hsm.weights import MANIFEST, sha256
@@ -24,7 +23,6 @@ MakeSound = Callable[..., Audio]
 def command(manifest: Path, cache: Path, tmp_path: Path) -> list[str]:
     """Everything after the stage."""
     where = ["--data", str(manifest), "--cache", str(cache), "--runs", str(tmp_path / "runs")]
-    write_aisfx(tmp_path / "aisfx.pth", TINY.sound_encoder.channels)
     how = [
         "--config",
         "tiny",
@@ -41,14 +39,14 @@ def command(manifest: Path, cache: Path, tmp_path: Path) -> list[str]:
         "--threads",
         "1",
     ]
-    folders = ["--weights", str(tmp_path / "weights"), "--teacher", str(tmp_path / "aisfx.pth")]
+    folders = ["--weights", str(tmp_path / "weights"), "--teacher", str(teacher_file())]
     return [*where, *folders, *how]
 
 
 def test_all_stages_in_their_order_make_a_folder_that_separates(
     command: list[str], tmp_path: Path, manifest: Path, make_sound: MakeSound
 ) -> None:
-    for stage in ("sound_encoder", *STAGES, "bank"):
+    for stage in (*STAGES, "presence", "bank"):
         main([stage, *command])
     for stage in STAGES:
         *_, row = csv.DictReader((tmp_path / "runs" / stage / "metrics.csv").open())
@@ -66,7 +64,7 @@ def test_all_stages_in_their_order_make_a_folder_that_separates(
     files = json.loads((tmp_path / "weights" / MANIFEST).read_text())["files"]
     stages = {name: entry["trained"]["stage"] for name, entry in files.items()}
     assert stages["global_separator"] == stages["local_separator"] == "joint"
-    assert "CC BY 4.0" in files.pop("sound_encoder")["trained"]["licence"]
+    assert files["tagger"]["trained"]["presence"]["stage"] == "presence"
     for entry in files.values():
         trained = entry["trained"]
         assert trained["data_sha256"] == sha256(manifest)

@@ -19,9 +19,9 @@ from hsm.training.stage import Stage, StageContext, register
 
 ABSENT_EVERY = 8  # one in so many mixtures is also asked for a sound that is not in it
 MAGNITUDE_WEIGHT = 5.0
-GUIDED_SHARE = 0.6  # of the batches; they have half as many mixtures, since they cost twice as much
-TRUE_SHARE = 0.35  # of those, in which S and G are the true source's: the decoder must find them worth reading
-WORDLESS_SHARE = 0.35  # of the guided queries, in which Ĝ asks alone
+GUIDED_SHARE = 0.7  # of the batches; they have half as many mixtures, since they cost twice as much
+TRUE_SHARE = 0.3  # of those, in which S and G are the true source's: the decoder must find them worth reading
+WORDLESS_SHARE = 0.3  # of the guided queries, in which Ĝ asks alone
 GLOBAL_ONLY_SHARE = 0.2  # of the guided queries, without Ŝ: with `WORDLESS_SHARE` they teach query by example
 
 
