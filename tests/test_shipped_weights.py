@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     not (BUNDLED / MANIFEST).exists(), reason=f"{BUNDLED.name}/{MANIFEST} is not there: no weights to test"
 )
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-NETWORKS = {"audiomae", "q_audio", "global_separator", "local_separator", "mask"}
+NETWORKS = {"sound_encoder", "tagger", "audiomae", "q_audio", "global_separator", "local_separator", "mask"}
 MEGABYTE = 10**6
 EXCERPT_S = 5.12
 

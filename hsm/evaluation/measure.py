@@ -17,7 +17,6 @@ from hsm.evaluation.systems import Output, System
 
 Judge = Callable[[np.ndarray], np.ndarray]  # wave (S,) to class probabilities (classes,)
 PAPER_WAYS = ("whole", "AudioSep")  # the paper's slower measures, too
-BOUNDS = ("mixture", "self", "ideal ratio mask")
 
 
 def measure(
