@@ -413,12 +413,24 @@ class HSM:
 
     def parse(self, text: str, options: SeparationOptions | None = None) -> Instruction:
         """Understand an instruction, with corrections; `HSMError` where it names no sound. Paper: Sec. III-F."""
-        return understand(text, options or SeparationOptions(), self.parser)
+        return self._understand(text, options or SeparationOptions(), self.parser)[0]
 
     def preview(self, text: str, options: SeparationOptions | None = None) -> Instruction:
         """What would run, read offline in milliseconds; for an instruction that is still being typed."""
         parser: Any = self.parser.offline if isinstance(self.parser, LanguageModelParser) else self.parser
-        return understand(text, options or SeparationOptions(), parser)
+        return self._understand(text, options or SeparationOptions(), parser)[0]
+
+    def _understand(
+        self, wish: str | Instruction, options: SeparationOptions, parser: Parser
+    ) -> tuple[Instruction, tuple[str, ...]]:
+        """What will run, and the wordings of its description that the networks know."""
+        if options.example is not None and not str(getattr(wish, "text", wish)).strip():
+            wish = Instruction(options.operation or "extract", options.description or EXAMPLE)
+        found = understand(wish, options, parser)
+        wordings, note = known_as(found.description, self.model.text.words.__contains__)
+        if note and note not in found.note:
+            found = replace(found, note=f"{found.note} {note}".strip())
+        return found, wordings
 
     def encode(self, audio: Audio, progress: Progress | None = None) -> EncodedMixture:
         """Compute what does not depend on the instruction.
@@ -454,11 +466,7 @@ class HSM:
 
     def encode_query(self, instruction: str | Instruction, options: SeparationOptions) -> tuple[Instruction, Query]:
         """An instruction as understood and as the networks take it; `HSMError` where it names no sound."""
-        if options.example is not None and not str(getattr(instruction, "text", instruction)).strip():
-            instruction = Instruction(options.operation or "extract", options.description or EXAMPLE)
-        understood = understand(instruction, options, self.parser)
-        wordings, note = known_as(understood.description, self.model.text.words.__contains__)
-        understood = replace(understood, note=" ".join(filter(None, (understood.note, note))))
+        understood, wordings = self._understand(instruction, options, self.parser)
         sounds = understood.descriptions if len(understood.descriptions) > 1 else ()
         negative = split_targets(options.negative) if options.negative.strip() else ()
         noise = understood.description.lower().removeprefix("the ") in NOISE

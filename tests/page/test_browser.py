@@ -215,7 +215,7 @@ def test_another_recording_marks_the_result_as_that_of_the_one_before(page, tmp_
 
 
 def test_a_sound_that_is_not_there_is_told_and_has_no_times(page, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("hsm.page.texts.ABSENT_DB", 0.0)
+    monkeypatch.setattr("hsm.page.texts.ABSENT", 1.1)
     separate_noise(page, tmp_path)
     note = page.locator(".player .notes li")
     assert re.fullmatch(

@@ -85,6 +85,7 @@ def some_separation(duration_s: float = 4.0, rate_hz: int = 16_000, channels: in
         global_target=-feature,
         text_embedding=feature,
         mask=np.ones((-(-int(duration_s * 100) // 16) * 5 + 1, 513), dtype=np.float32),
+        present=1.0,
     )
 
 
@@ -257,11 +258,13 @@ def quiet(separation: Separation, gain: float, operation: str = "extract") -> Se
 
 
 @pytest.mark.parametrize("operation", ["extract", "remove"])
-def test_a_sound_12_db_below_the_recording_seems_not_to_be_there(operation: str) -> None:
-    faint, loud = (quiet(some_separation(), 10 ** (level / 20), operation) for level in (-12.5, -11.5))
-    assert absent_note(loud) == ""
-    assert separation_json(loud)["level_db"] == pytest.approx(-11.5, abs=0.01)
-    assert "“whistle” seems not to be there" in absent_note(faint)
+def test_of_a_sound_that_is_probably_absent_it_is_said_how_little_came_out(operation: str) -> None:
+    some = quiet(some_separation(), 10 ** (-11.7 / 20), operation)
+    there, faint = (replace(some, present=present) for present in (0.31, 0.29))
+    assert absent_note(there) == ""
+    assert separation_json(there)["level_db"] == pytest.approx(-11.7, abs=0.01)
+    assert separation_json(there)["present"] == 0.31
+    assert "“whistle” seems not to be there: what came out of it is 12 dB below" in absent_note(faint)
     record = separation_json(faint)
     assert record["note"] == absent_note(faint)
     assert record["events"] == []
