@@ -325,6 +325,9 @@ class Model:
             guidance = Guidance(whole[:, 1], change) if hierarchy else None
             sentence = query.sentence.expand(size, -1) * (not guide.wordless)
             logits = self.run(self.mask_decoder, mixture.frames, sentence, guidance)  # (B, T, F)
+            if guidance is not None and guide.global_target is None and guide.local_target is None:
+                # Ĝ and Ŝ may be wrong: the mean of the answers with and without them is better than either.
+                logits = (logits + self._ask(mixture.frames, sentence)) / 2
             competitors = [""] * size
             if query.noise and SPEECH in self.tagger.names:
                 logits = self._all_but_speech(logits, mixture)
