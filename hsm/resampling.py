@@ -29,7 +29,7 @@ def resample(pieces: Iterable[Tensor], rate_hz: int, wanted_hz: int) -> Iterator
         return
     stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32")
     received, left = 0, 0
-    for piece in chain.from_iterable(piece.split(BLOCK) for piece in pieces):
+    for piece in chain.from_iterable(torch.split(piece, BLOCK) for piece in pieces):
         received += len(piece)
         found = stream.resample_chunk(piece.numpy())
         left -= len(found)
