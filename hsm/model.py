@@ -42,6 +42,8 @@ FAINT, CLEAR = 0.02, 0.10  # share of the energy: below the first the described 
 COMPETITOR_WEIGHT = 0.5  # of its log-odds, where both answers together explain the whole mixture
 PEAK_FRAMES = 9  # 0.3 s
 SPEECH, SPEECH_WEIGHT = "speech", 0.8  # of "all but speech" in an answer to "noise", where speech is sure
+CLAIMED = 0.1  # share of the energy that it must claim of what the mask leaves, to count in full
+HEARD = 0.05  # weight from which a competitor is told to the user
 UNEXPLAINED = 0.25  # share of the energy in neither answer at which it no longer counts: a third sound is there
 
 Stage = Callable[[str], AbstractContextManager[Any]]
@@ -426,8 +428,10 @@ def suppress_competitor(
     claims = ((others * rest).square() * energy).sum((2, 3)).masked_fill(tags == -torch.inf, -1)  # (B, K)
     strongest = names.gather(1, claims.argmax(1, keepdim=True))[:, 0]  # (B,)
     other = ask(mixture.frames, vocabulary[strongest])  # (B, T, F)
-    weight = COMPETITOR_WEIGHT * clear * allowed.any() * _explained(mask, other, mixture.energy)
-    return held_against(logits, other, weight), torch.where(weight > 0, strongest, -1)
+    claimed = ((other.sigmoid() * (1 - mask)).square() * mixture.energy).sum((1, 2))  # little where a sound is alone
+    weight = COMPETITOR_WEIGHT * clear * allowed.any() * (claimed / CLAIMED).clamp_max(1)
+    weight = weight * _explained(mask, other, mixture.energy)
+    return held_against(logits, other, weight), torch.where(weight > HEARD, strongest, -1)
 
 
 def _explained(mask: Tensor, other: Tensor, energy: Tensor) -> Tensor:

@@ -76,6 +76,13 @@ def test_where_much_is_neither_the_other_answer_hardly_counts() -> None:
     assert torch.allclose(found, described, atol=0.2)
 
 
+def test_a_sound_that_stands_alone_is_not_held_against_itself_under_another_name() -> None:
+    described = torch.full((1, T, STFT_BINS), 4.0)  # surely all of it, while the names claim a half each
+    found, other, _ = ask(described, unit(5), torch.tensor([0.0, 2.0, 1.0]))
+    assert torch.allclose(found, described, atol=0.1)
+    assert other == -1
+
+
 def test_what_is_named_or_like_it_is_never_held_against_the_target() -> None:
     described = low_and_unsure()
     found, other, _ = ask(described, torch.eye(3, W)[:1], torch.tensor([5.0, 1.0, 2.0]))
